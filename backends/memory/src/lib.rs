@@ -1,0 +1,1 @@
+//! Store in memory: the model other backends are compared with.

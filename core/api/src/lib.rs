@@ -1,0 +1,1 @@
+//! The REST surface: server REST and client REST over the chat logic.

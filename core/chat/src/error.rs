@@ -1,0 +1,60 @@
+//! What the chat logic answers when it cannot do what was asked. `core/api` and the protocols choose the wire texts.
+
+use meridian_types::NameError;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    #[error("no such app")]
+    AppNotFound,
+    #[error("the app exists already")]
+    AppExists,
+    #[error("no such user")]
+    UserNotFound,
+    #[error("the user exists already")]
+    UserExists,
+    #[error("the user is banned")]
+    UserBanned,
+    #[error("wrong user name or password")]
+    WrongPassword,
+    #[error("the client id does not match")]
+    WrongClientId,
+    #[error("the client secret does not match")]
+    WrongClientSecret,
+    #[error("bad name: {0}")]
+    Name(#[from] NameError),
+    #[error("the password must be 1 to 64 characters long")]
+    PasswordLength,
+    #[error("the nickname is longer than 100 characters")]
+    NicknameLength,
+    #[error("the body is not a valid message")]
+    MalformedMessage,
+    #[error("the message is larger than {limit} bytes")]
+    MessageTooLarge { limit: usize },
+    #[error("the file is larger than {limit} bytes")]
+    FileTooLarge { limit: u64 },
+    /// The upload itself broke off or was malformed.
+    #[error("the upload failed: {0}")]
+    Upload(String),
+    #[error("the server is busy")]
+    Busy,
+    #[error("the server has no space left")]
+    StorageFull,
+    #[error("the store cannot serve now: {0}")]
+    Unavailable(#[source] meridian_ports::Error),
+}
+
+/// Why a bearer token was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("the token is expired")]
+    Expired,
+    /// Not one of ours, damaged, or of another app.
+    #[error("the token is corrupt")]
+    Corrupt,
+    /// The user's password changed, or the user was banned, deleted or forced out, since it was issued.
+    #[error("the token is revoked")]
+    Revoked,
+    #[error("the token cannot be checked now")]
+    Unavailable,
+}

@@ -1,0 +1,21 @@
+//! What an edge asks of a core, and what a core tells an edge. The edge holds a [`CoreHandle`] and never knows
+//! whether the core is in the same process.
+//!
+//! A person's device is *attached* as a [`Session`]. Commands go down through the session; what happens in the
+//! person's conversations comes up through [`Attached::events`], dense per conversation, so that the edge knows
+//! without asking whether it may push an entry or has to pull.
+
+#![forbid(unsafe_code)]
+
+mod attach;
+mod body;
+mod handle;
+mod session;
+
+pub use attach::{Attached, CloseReason, Credential, Device, Login, Platform, Refusal};
+pub use body::{Body, BodyError, bytes_body, empty_body};
+pub use handle::{Core, CoreHandle};
+pub use session::{
+    Batch, LinkError, PendingSend, PullRequest, RouteTo, SendError, Sent, Session, SessionEvent, Submission,
+    Unread,
+};

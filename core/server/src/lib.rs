@@ -1,0 +1,1 @@
+//! The core role: serves the link and REST over the chat logic.

@@ -1,0 +1,8 @@
+//! Compiles the published client protocol with a pure-Rust protobuf compiler, so that a build needs no `protoc`.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto/msync.proto");
+    let files = protox::compile(["proto/msync.proto"], ["proto"])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(files)?;
+    Ok(())
+}

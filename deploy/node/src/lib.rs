@@ -1,0 +1,1 @@
+//! The one binary: Node::builder() and meridian.

@@ -1,0 +1,1 @@
+//! The edge: listeners, WebSocket, MSYNC, REST forwarding.

@@ -1,0 +1,1 @@
+//! Feed, applier and checks of logs.

@@ -1,0 +1,1 @@
+//! The arrow test over the workspace graph.
