@@ -13,7 +13,7 @@ mod service;
 pub use config::{AppSettings, ChatConfig, OverLimit, Registration};
 pub use error::{ChatError, TokenError};
 pub use model::{
-    App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page, RecallOutcome,
-    RecallRequest, User,
+    App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page,
+    RecallOutcome, RecallRequest, User,
 };
 pub use service::Chat;
