@@ -1,1 +1,7 @@
-//! Store in memory: the model other backends are compared with.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod log;
+mod store;
+
+pub use store::MemoryStore;
