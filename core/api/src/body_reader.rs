@@ -27,7 +27,8 @@ pub(crate) async fn object(
 }
 
 pub(crate) async fn json(body: Body, limit: usize, deadline: Duration) -> Result<Value, ApiError> {
-    let bytes = tokio::time::timeout(deadline, read(body, limit)).await.map_err(|_| ApiError::timeout())??;
+    let bytes =
+        tokio::time::timeout(deadline, read(body, limit)).await.map_err(|_| ApiError::timeout())??;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::json_parse("the request body is empty"));
     }

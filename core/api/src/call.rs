@@ -78,7 +78,9 @@ impl Call {
             Err(_) => Err(ChatError::UserNotFound),
         };
         match by_name {
-            Err(ChatError::UserNotFound) if is_uuid(text) => self.state.chat.user_by_uuid(&self.app, text).await,
+            Err(ChatError::UserNotFound) if is_uuid(text) => {
+                self.state.chat.user_by_uuid(&self.app, text).await
+            }
             other => other,
         }
     }

@@ -57,9 +57,7 @@ fn describe(scheme: &str, host: &str, valid_before: u64) -> Option<Value> {
     let secure = scheme == "https";
     let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 }).to_string();
     // Clients read the port, and every flag, as text.
-    let hosts = |protocol: &str| {
-        json!({ "hosts": [{ "protocol": protocol, "domain": authority.host(), "port": port, "channel": "direct" }] })
-    };
+    let hosts = |protocol: &str| json!({ "hosts": [{ "protocol": protocol, "domain": authority.host(), "port": port, "channel": "direct" }] });
     let socket = if secure { "wss" } else { "ws" };
     Some(json!({
         "deploy_name": "meridian",
@@ -84,7 +82,10 @@ mod tests {
     fn the_address_asked_is_the_address_answered() {
         let document = describe("http", "127.0.0.1:8080", 7).unwrap();
         let rest = &document["rest"]["hosts"][0];
-        assert_eq!((&rest["protocol"], &rest["domain"], &rest["port"]), (&json!("http"), &json!("127.0.0.1"), &json!("8080")));
+        assert_eq!(
+            (&rest["protocol"], &rest["domain"], &rest["port"]),
+            (&json!("http"), &json!("127.0.0.1"), &json!("8080"))
+        );
         assert_eq!(document["msync-ws"]["hosts"][0]["protocol"], "ws");
         assert_eq!(document["msync-wx"]["hosts"][0]["protocol"], "http");
         assert_eq!(document["valid_before"], 7);

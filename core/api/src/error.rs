@@ -174,9 +174,11 @@ impl From<ChatError> for ApiError {
         let bad = StatusCode::BAD_REQUEST;
         let away = StatusCode::SERVICE_UNAVAILABLE;
         let mut answer = match &error {
-            ChatError::AppNotFound => {
-                Self::new(StatusCode::NOT_FOUND, "organization_application_not_found", "Could not find application")
-            }
+            ChatError::AppNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "organization_application_not_found",
+                "Could not find application",
+            ),
             ChatError::AppExists => {
                 Self::new(bad, "duplicate_unique_property_exists", "the application exists already")
             }
@@ -258,8 +260,14 @@ mod tests {
             wire(TokenError::Corrupt),
             (401, "auth_bad_access_token", "Unable to authenticate due to corrupt access token".into())
         );
-        assert_eq!(wire(ApiError::no_right()), (401, "unauthorized", "Unable to authenticate (OAuth)".into()));
-        assert_eq!(wire(ChatError::WrongPassword), (400, "invalid_grant", "invalid username or password".into()));
+        assert_eq!(
+            wire(ApiError::no_right()),
+            (401, "unauthorized", "Unable to authenticate (OAuth)".into())
+        );
+        assert_eq!(
+            wire(ChatError::WrongPassword),
+            (400, "invalid_grant", "invalid username or password".into())
+        );
         assert_eq!(
             wire(ApiError::from_grant(ChatError::UserNotFound)),
             (404, "invalid_grant", "user not found".into())
@@ -287,7 +295,10 @@ mod tests {
 
     #[test]
     fn exceptions_are_class_names() {
-        assert_eq!(ApiError::app_not_found("o", "a", "/").exception(), "OrganizationApplicationNotFoundException");
+        assert_eq!(
+            ApiError::app_not_found("o", "a", "/").exception(),
+            "OrganizationApplicationNotFoundException"
+        );
         assert_eq!(ApiError::too_large(1).exception(), "RequestEntityTooLargeException");
         assert_eq!(ApiError::from(ChatError::UserNotFound).exception(), "UserNotFoundException");
     }

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn absent_values_have_many_spellings() {
-        let query = Query::parse(Some("&limit=10&&cursor=undefined&key=null&e=&flag&is_top=True&_v=1&limit=2"));
+        let query =
+            Query::parse(Some("&limit=10&&cursor=undefined&key=null&e=&flag&is_top=True&_v=1&limit=2"));
         assert_eq!(query.get("limit"), Some("10"));
         for name in ["cursor", "key", "e", "flag", "missing"] {
             assert_eq!(query.get(name), None, "{name}");

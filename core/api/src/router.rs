@@ -178,8 +178,12 @@ mod tests {
     fn every_handler_is_used_and_every_name_resolves() {
         // An unknown name fails the load.
         Router::load().unwrap();
-        let named: HashSet<&str> =
-            TABLE.lines().skip(1).filter_map(|row| row.rsplit('\t').next()).filter(|name| *name != "-").collect();
+        let named: HashSet<&str> = TABLE
+            .lines()
+            .skip(1)
+            .filter_map(|row| row.rsplit('\t').next())
+            .filter(|name| *name != "-")
+            .collect();
         for (name, _) in HANDLERS {
             assert!(named.contains(name), "{name} is in no row");
         }
@@ -190,7 +194,11 @@ mod tests {
     fn built_and_missing_routes_are_counted() {
         let router = Router::load().unwrap();
         let built = router.routes.iter().filter(|route| route.handler.is_some()).count();
-        println!("{built} of {} routes are built, {} answer 501", router.routes.len(), router.routes.len() - built);
+        println!(
+            "{built} of {} routes are built, {} answer 501",
+            router.routes.len(),
+            router.routes.len() - built
+        );
         assert!(router.routes.len() >= 300, "rows were lost from the table");
         assert!(built >= 26, "a built route was lost");
     }
@@ -211,7 +219,10 @@ mod tests {
         let batch = "/{org}/{app}/users/batch/status";
         assert_eq!(found(&router, Method::POST, "/o/a/users/batch/status"), Some((batch, vec![])));
         let status = "/{org}/{app}/users/{username}/status";
-        assert_eq!(found(&router, Method::GET, "/o/a/users/batch/status"), Some((status, vec!["batch".into()])));
+        assert_eq!(
+            found(&router, Method::GET, "/o/a/users/batch/status"),
+            Some((status, vec!["batch".into()]))
+        );
         assert_eq!(found(&router, Method::GET, "/o/a/users/ann/status/"), Some((status, vec!["ann".into()])));
         let document = "/easemob/server.json";
         assert_eq!(found(&router, Method::GET, document), Some((document, vec![])));

@@ -166,7 +166,6 @@ fn log(route: &str, error: &ApiError) {
     tracing::warn!(route, status = error.status.as_u16(), "request failed{causes}");
 }
 
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -34,13 +34,21 @@ pub(crate) async fn grant(call: Call, body: Body) -> Answer {
     Ok(flat(&answer))
 }
 
-async fn app_token(call: &Call, fields: &Map<String, Value>, ttl: Option<u64>) -> Result<IssuedToken, ApiError> {
+async fn app_token(
+    call: &Call,
+    fields: &Map<String, Value>,
+    ttl: Option<u64>,
+) -> Result<IssuedToken, ApiError> {
     let id = body_reader::text(fields, "client_id")?.unwrap_or_default();
     let secret = body_reader::text(fields, "client_secret")?.unwrap_or_default();
     Ok(call.state.chat.app_token(&call.app, id, secret, ttl).await?)
 }
 
-async fn password(call: &Call, fields: &Map<String, Value>, ttl: Option<u64>) -> Result<IssuedToken, ApiError> {
+async fn password(
+    call: &Call,
+    fields: &Map<String, Value>,
+    ttl: Option<u64>,
+) -> Result<IssuedToken, ApiError> {
     let name = body_reader::text(fields, "username")?.unwrap_or_default();
     let password = body_reader::text(fields, "password")?.unwrap_or_default();
     // Nobody has a name that breaks the rules.
@@ -49,7 +57,11 @@ async fn password(call: &Call, fields: &Map<String, Value>, ttl: Option<u64>) ->
     issued.map_err(ApiError::from_grant)
 }
 
-async fn inherit(call: &Call, fields: &Map<String, Value>, ttl: Option<u64>) -> Result<IssuedToken, ApiError> {
+async fn inherit(
+    call: &Call,
+    fields: &Map<String, Value>,
+    ttl: Option<u64>,
+) -> Result<IssuedToken, ApiError> {
     let bearer = bearer(&call.request.headers)?.ok_or_else(ApiError::no_right)?;
     if call.state.chat.identify(&call.app, bearer).await? != Identity::App {
         return Err(ApiError::no_right());

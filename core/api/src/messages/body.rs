@@ -108,9 +108,8 @@ fn video(body: &Fields) -> Result<Content, ApiError> {
 }
 
 fn location(body: &Fields) -> Result<Content, ApiError> {
-    let degrees = |name| {
-        number(body, name)?.ok_or_else(|| ApiError::illegal_argument(format!("{name} is required")))
-    };
+    let degrees =
+        |name| number(body, name)?.ok_or_else(|| ApiError::illegal_argument(format!("{name} is required")));
     Ok(Content {
         latitude: Some(degrees("lat")?),
         longitude: Some(degrees("lng")?),

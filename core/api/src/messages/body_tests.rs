@@ -120,7 +120,10 @@ fn a_command_has_an_action() {
 #[test]
 fn a_custom_message_has_an_event_and_pairs() {
     let content = sent("custom", json!({"customEvent": "a/b.c-d_1", "customExts": {"k": "v"}}));
-    assert_eq!((content.r#type, content.custom_event.as_deref()), (Some(Type::Custom.into()), Some("a/b.c-d_1")));
+    assert_eq!(
+        (content.r#type, content.custom_event.as_deref()),
+        (Some(Type::Custom.into()), Some("a/b.c-d_1"))
+    );
     let pair = &content.custom_exts[0];
     assert_eq!((pair.key.as_deref(), pair.r#type), (Some("k"), Some(ValueType::String.into())));
     assert_eq!(pair.value, Some(Held::StringValue("v".into())));
@@ -138,7 +141,8 @@ fn ext_is_an_object_of_typed_values() {
     let body = json!({"msg": "hi"});
     let ext = json!({"flag": true, "n": 5, "nested": {"a": 1}});
     let draft = Draft::parse("txt", body.as_object().unwrap(), Some(&ext)).unwrap();
-    let kinds: Vec<_> = draft.ext.iter().map(|pair| (pair.key.as_deref().unwrap(), pair.r#type.unwrap())).collect();
+    let kinds: Vec<_> =
+        draft.ext.iter().map(|pair| (pair.key.as_deref().unwrap(), pair.r#type.unwrap())).collect();
     let expected = [
         ("flag", ValueType::Bool as i32),
         ("n", ValueType::Int as i32),

@@ -49,7 +49,10 @@ mod tests {
         assert_eq!(typed(json!(1.0)), (ValueType::Int, Held::VarintValue(1)));
         assert_eq!(typed(json!(1.5)), (ValueType::Double, Held::DoubleValue(1.5)));
         assert_eq!(typed(json!(u64::MAX)), (ValueType::Double, Held::DoubleValue(u64::MAX as f64)));
-        assert_eq!(typed(json!({"a": [1]})), (ValueType::JsonString, Held::StringValue("{\"a\":[1]}".into())));
+        assert_eq!(
+            typed(json!({"a": [1]})),
+            (ValueType::JsonString, Held::StringValue("{\"a\":[1]}".into()))
+        );
         assert_eq!(typed(json!([])), (ValueType::JsonString, Held::StringValue("[]".into())));
         assert_eq!(typed(Value::Null), (ValueType::JsonString, Held::StringValue("null".into())));
     }

@@ -46,7 +46,9 @@ pub(crate) async fn recall_many(call: Call, body: Body) -> Answer {
     }
     let orders: Vec<Order> = items
         .iter()
-        .map(|item| Order::parse(item.as_object().ok_or_else(|| ApiError::json_parse("msgs must hold objects"))?))
+        .map(|item| {
+            Order::parse(item.as_object().ok_or_else(|| ApiError::json_parse("msgs must hold objects"))?)
+        })
         .collect::<Result<_, _>>()?;
     let mut results = Vec::with_capacity(orders.len());
     for order in orders {
@@ -71,7 +73,11 @@ impl Order {
             Some("groupchat" | "chatroom") => {
                 return Err(ApiError::not_implemented("recalling in groups and rooms"));
             }
-            _ => return Err(ApiError::illegal_argument("chat_type can only be 'chat', 'groupchat' or 'chatroom'")),
+            _ => {
+                return Err(ApiError::illegal_argument(
+                    "chat_type can only be 'chat', 'groupchat' or 'chatroom'",
+                ));
+            }
         }
         let id_text = match fields.get("msg_id") {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
@@ -91,7 +97,8 @@ impl Order {
         let Ok(id) = self.id_text.parse() else {
             return Ok(word(RecallOutcome::NotFound)?);
         };
-        let request = RecallRequest { message_id: MessageId(id), from: self.from.clone(), to, force: self.force };
+        let request =
+            RecallRequest { message_id: MessageId(id), from: self.from.clone(), to, force: self.force };
         word(call.state.chat.recall(&call.app, request).await?)
     }
 }

@@ -39,7 +39,8 @@ struct Order {
 /// `POST /messages/users`
 pub(crate) async fn send(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
-    let kind = body_reader::text(&fields, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
+    let kind =
+        body_reader::text(&fields, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
     let Some(body) = fields.get("body").and_then(Value::as_object) else {
         return Err(ApiError::illegal_argument("body is required"));
     };
@@ -110,7 +111,8 @@ pub(crate) fn sender(fields: &Fields) -> Result<UserName, ApiError> {
 }
 
 fn receivers(fields: &Fields, name: &str) -> Result<Vec<(String, UserName)>, ApiError> {
-    let Some(targets) = fields.get(name).and_then(Value::as_array).filter(|targets| !targets.is_empty()) else {
+    let Some(targets) = fields.get(name).and_then(Value::as_array).filter(|targets| !targets.is_empty())
+    else {
         return Err(ApiError::illegal_argument(format!("{name} must be a list of users")));
     };
     if targets.len() > MAX_TARGETS {
@@ -119,7 +121,8 @@ fn receivers(fields: &Fields, name: &str) -> Result<Vec<(String, UserName)>, Api
     let mut seen = HashSet::new();
     let mut receivers = Vec::with_capacity(targets.len());
     for target in targets {
-        let text = target.as_str().ok_or_else(|| ApiError::illegal_argument(format!("{name} must be strings")))?;
+        let text =
+            target.as_str().ok_or_else(|| ApiError::illegal_argument(format!("{name} must be strings")))?;
         let user = UserName::parse(text).map_err(|error| ApiError::user_name(text, error))?;
         if seen.insert(user.clone()) {
             receivers.push((text.to_owned(), user));

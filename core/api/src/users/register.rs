@@ -143,7 +143,10 @@ mod tests {
         assert_eq!(description(&json!({"password": "1"}), true), required);
         assert_eq!(description(&json!({"username": ""}), true), required);
         assert_eq!(description(&json!({"username": "ann"}), true), "password or pin must provided");
-        assert_eq!(description(&json!({"username": "a n", "password": "1"}), true), "username [a n] is not legal");
+        assert_eq!(
+            description(&json!({"username": "a n", "password": "1"}), true),
+            "username [a n] is not legal"
+        );
         let long = "a".repeat(65);
         assert_eq!(description(&json!({"username": long, "password": "1"}), true), "USERNAME_TOO_LONG");
     }

@@ -23,7 +23,8 @@ pub(crate) async fn status(call: Call, _body: Body) -> Answer {
 /// `POST /users/batch/status`. Unknown users are offline.
 pub(crate) async fn batch_status(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, LIST, call.state.config.body_deadline).await?;
-    let Some(names) = fields.get("usernames").and_then(Value::as_array).filter(|names| !names.is_empty()) else {
+    let Some(names) = fields.get("usernames").and_then(Value::as_array).filter(|names| !names.is_empty())
+    else {
         return Err(ApiError::illegal_argument("usernames is empty"));
     };
     if names.len() > MAX_BATCH {
