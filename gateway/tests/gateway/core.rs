@@ -22,7 +22,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -161,6 +161,9 @@ pub(crate) enum Attach {
 struct Script {
     attach: Mutex<Attach>,
     ready: AtomicBool,
+    /// A request is being held, and may go on.
+    held: Notify,
+    released: Notify,
     seats: mpsc::UnboundedSender<Seat>,
 }
 
@@ -196,6 +199,11 @@ impl Core for Scripted {
     async fn rest(&self, request: ::http::Request<Body>) -> ::http::Response<Body> {
         match request.uri().path() {
             "/org/app/slow" => pending().await,
+            "/org/app/held" => {
+                self.0.held.notify_one();
+                self.0.released.notified().await;
+                ::http::Response::new(bytes_body("{}"))
+            }
             "/org/app/echo" => ::http::Response::new(request.into_body()),
             "/org/app/large" => ::http::Response::new(
                 http_body_util::Full::new(Bytes::from(vec![b'x'; 64 << 20]))
@@ -234,7 +242,13 @@ impl Stage {
             GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..GatewayConfig::default() };
         change(&mut config);
         let (seat, seats) = mpsc::unbounded_channel();
-        let script = Script { attach: Mutex::new(Attach::Accept), ready: AtomicBool::new(true), seats: seat };
+        let script = Script {
+            attach: Mutex::new(Attach::Accept),
+            ready: AtomicBool::new(true),
+            held: Notify::new(),
+            released: Notify::new(),
+            seats: seat,
+        };
         let script = Arc::new(script);
         let gateway = Gateway::bind(config, CoreHandle::local(Scripted(script.clone()))).await.unwrap();
         let address = gateway.local_addr();
@@ -251,6 +265,15 @@ impl Stage {
 
     pub(crate) fn ready(&self, ready: bool) {
         self.script.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// A request to `/org/app/held` has arrived.
+    pub(crate) async fn held(&self) {
+        timeout(PATIENCE, self.script.held.notified()).await.expect("no request");
+    }
+
+    pub(crate) fn release(&self) {
+        self.script.released.notify_one();
     }
 
     /// The core's end of the next login.

@@ -57,6 +57,28 @@ async fn a_drain_closes_sessions_and_ends_the_gateway() {
 }
 
 #[tokio::test]
+async fn a_drain_answers_what_was_sent_before() {
+    let mut stage = Stage::new().await;
+    let (mut client, mut seat) = Client::log_in(&mut stage).await;
+    client.chat(1, "x").await;
+    let (_, answer) = seat.sent().await;
+    stage.shut_down();
+    answer.send(Err(meridian_link::SendError::Busy)).unwrap();
+    assert_eq!(client.sync().await.meta_id, Some(1));
+    assert_eq!(client.close_code().await, 1001);
+}
+
+#[tokio::test]
+async fn the_reason_may_come_after_the_end_of_the_events() {
+    let mut stage = Stage::new().await;
+    let (mut client, mut seat) = Client::online(&mut stage, Vec::new()).await;
+    drop(std::mem::replace(&mut seat.events, tokio::sync::mpsc::channel(1).0));
+    seat.closed.send(CloseReason::Kicked).unwrap();
+    assert_eq!(client.sync().await.metas[0].ns, Some(0));
+    assert_eq!(client.close_code().await, 1000);
+}
+
+#[tokio::test]
 async fn a_drain_does_not_wait_for_ever() {
     let mut stage = Stage::with(|config| config.drain_timeout = Duration::from_millis(50)).await;
     let (_client_that_does_not_answer, _seat) = Client::log_in(&mut stage).await;

@@ -83,7 +83,7 @@ async fn entries_of_a_caught_up_conversation_are_pushed() {
     client.drained("alice").await;
     client.pull("alice", Some(first)).await;
     client.drained("alice").await;
-    assert_eq!(seat.acknowledged().await, 6);
+    assert!(seat.nothing_called(), "the core is told once");
 }
 
 #[tokio::test]
@@ -113,7 +113,6 @@ async fn a_gap_is_noticed_and_pulled() {
     client.pull("alice", Some(key)).await;
     assert_eq!(seat.acknowledged().await, 5);
     client.drained("alice").await;
-    assert_eq!(seat.acknowledged().await, 5);
 
     seat.entry(7).await;
     client.drained("alice").await; // clears what the client may remember
