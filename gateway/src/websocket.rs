@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use futures_util::{SinkExt, StreamExt};
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -20,6 +20,8 @@ use tokio_tungstenite::{
 };
 
 const BUFFER: usize = 4096;
+/// Bytes per second below which a client counts as not reading.
+const SLOWEST: u64 = 4096;
 /// How long the peer may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -58,15 +60,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return self.feed_message(Message::Binary(frame)).await;
         }
         self.flush().await?;
-        let mut bytes = frame_header(frame.len()).chain(frame);
         self.broken = true;
-        // A deadline for each step, not for the whole: a slow client that reads is served.
-        while bytes.has_remaining() {
-            let step = self.stream.get_mut().write_buf(&mut bytes);
-            if timeout(self.write_timeout, step).await.map_err(|_| timed_out())?? == 0 {
-                return Err(Error::Io(io::ErrorKind::WriteZero.into()));
+        let limit = self.write_timeout + Duration::from_secs(frame.len() as u64 / SLOWEST);
+        let mut bytes = frame_header(frame.len()).chain(frame);
+        let write = async {
+            // A deadline for each step as well: a client that does not read at all is noticed sooner.
+            while bytes.has_remaining() {
+                let step = self.stream.get_mut().write_buf(&mut bytes);
+                if timeout(self.write_timeout, step).await.map_err(|_| timed_out())?? == 0 {
+                    return Err(Error::Io(io::ErrorKind::WriteZero.into()));
+                }
             }
-        }
+            Ok(())
+        };
+        timeout(limit, write).await.map_err(|_| timed_out())??;
         self.broken = false;
         Ok(())
     }
@@ -95,9 +102,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         let goodbye = async {
             self.stream.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
-            while let Some(message) = self.stream.next().await {
-                message?;
-            }
+            while let Some(Ok(_)) = self.stream.next().await {}
+            // What is left unread when the stream closes would reset it, and the peer would lose the goodbye.
+            let stream = self.stream.get_mut();
+            stream.shutdown().await?;
+            let mut rest = [0; 512];
+            while stream.read(&mut rest).await? > 0 {}
             Ok::<_, Error>(())
         };
         // Whatever happens here, the connection ends now.

@@ -29,7 +29,7 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -42,6 +42,10 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message, protocol::fr
 const BURST: usize = 64;
 /// Conversations in one answer to UNREAD; the client pulls all of them at once. The others are noticed one by one.
 const LISTED: usize = 500;
+/// How long the reason for a close may come after the end of the events.
+const CLOSE_REASON_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long sends under way may hold up a drain.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve<S>(
@@ -308,6 +312,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             // The client may be gone already.
             let _ = self.feed("kick", item).await;
         }
+        if matches!(end, End::Draining | End::Closed(CloseReason::Draining)) {
+            let _ = timeout(SETTLE_TIMEOUT, self.settle_answers()).await;
+        }
         let Self { socket, link, .. } = *self;
         // Others should see the device leave at once, not when the client has answered the close.
         link.detach(matches!(end, End::LoggedOut));
@@ -358,7 +365,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn take(&mut self, step: Step) -> Result<(), End> {
         match step {
             Step::Closed(Some(reason)) => Err(End::Closed(reason)),
-            Step::Closed(None) | Step::Event(None) => Err(self.core_gone()),
+            Step::Closed(None) => Err(End::CoreGone),
+            Step::Event(None) => Err(self.why_closed().await),
             Step::Drain => Err(End::Draining),
             Step::Answer(client_id, outcome) => self.feed("answer", send::answer(client_id, outcome)).await,
             Step::Granted(granted) => {
@@ -378,9 +386,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    /// The core closes both channels at once; a reason given at the same time wins.
-    fn core_gone(&mut self) -> End {
-        self.closed.try_recv().map_or(End::CoreGone, End::Closed)
+    /// The events have ended; the reason may come a moment later. Without the reason a replaced client would come
+    /// back, and replace its successor.
+    async fn why_closed(&mut self) -> End {
+        match timeout(CLOSE_REASON_TIMEOUT, &mut self.closed).await {
+            Ok(Ok(reason)) => End::Closed(reason),
+            Ok(Err(_)) | Err(_) => End::CoreGone,
+        }
+    }
+
+    /// Answers what was sent before the drain, as far as the core is quick.
+    async fn settle_answers(&mut self) -> Result<(), End> {
+        while self.answers.len() > 0 {
+            let (client_id, outcome) = self.answers.next().await;
+            self.feed("answer", send::answer(client_id, outcome)).await?;
+        }
+        Ok(())
     }
 
     async fn feed(&mut self, command: &'static str, frame: Bytes) -> Result<(), End> {
@@ -526,8 +547,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    async fn listed(&mut self, asked: bool, list: Vec<Unread>) -> Result<(), End> {
+    async fn listed(&mut self, asked: bool, mut list: Vec<Unread>) -> Result<(), End> {
         self.synced = true;
+        list.retain(|unread| queue_name(&self.me, &unread.conversation).is_some());
         let (told, rest) = if asked { list.split_at(list.len().min(LISTED)) } else { list.split_at(0) };
         told.iter().for_each(|unread| self.queues.owe(unread, true));
         rest.iter().for_each(|unread| self.queues.owe(unread, false));
