@@ -43,7 +43,7 @@ impl State {
     fn new(shared: &Shared, head: LogHead) -> Self {
         Self {
             store: shared.store.clone(),
-            clock: shared.clock.clone(),
+            clock: shared.clock,
             ids: shared.ids.clone(),
             head,
             // Grows as needed: a bounded one would take its full table at once, per log.
@@ -115,10 +115,10 @@ impl State {
                     self.staged_relations.insert(key, Some(relation.clone()));
                 }
                 Effect::DeleteRelation { kind, from, to } => {
-                    if kind == &JOINED {
-                        if let Some(state) = self.conversations.get_mut(&ConversationKey::from_stored(to)) {
-                            state.joined = false;
-                        }
+                    if kind == &JOINED
+                        && let Some(state) = self.conversations.get_mut(&ConversationKey::from_stored(to))
+                    {
+                        state.joined = false;
                     }
                     self.staged_relations.insert((kind.clone(), from.clone(), to.clone()), None);
                 }
