@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use meridian_api::Api;
 use meridian_chat::Chat;
 use meridian_link::{
-    Attached, Batch, Body, Core, LinkError, Login, PendingSend, PullRequest, Refusal, Session, Submission, Unread,
+    Attached, Batch, Body, Core, LinkError, Login, PendingSend, PullRequest, Refusal, Session, Submission,
+    Unread,
 };
 use meridian_types::{ConversationKey, Position};
 use std::{

@@ -71,10 +71,13 @@ impl Admin {
                 Some(_) = connections.join_next() => continue,
                 turn = turns.clone().acquire_owned() => turn,
             };
-            let (Ok(turn), accepted) = (turn, tokio::select! {
-                () = &mut stop => return,
-                accepted = self.listener.accept() => accepted,
-            }) else {
+            let (Ok(turn), accepted) = (
+                turn,
+                tokio::select! {
+                    () = &mut stop => return,
+                    accepted = self.listener.accept() => accepted,
+                },
+            ) else {
                 return;
             };
             let Ok((stream, _)) = accepted else {

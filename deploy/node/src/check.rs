@@ -36,7 +36,11 @@ pub async fn check(data_dir: &Path) -> anyhow::Result<bool> {
     }
     println!(
         "sound: {} logs, {} operations, {} entries in {} conversations; replaying them gives the same data ({})",
-        counts.logs, counts.operations, counts.entries, counts.conversations, store.describe()
+        counts.logs,
+        counts.operations,
+        counts.entries,
+        counts.conversations,
+        store.describe()
     );
     Ok(true)
 }

@@ -210,8 +210,9 @@ impl Config {
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    let mut found =
-        text.to_socket_addrs().map_err(|error| ConfigError(format!("{key}: {text:?} is no address: {error}")))?;
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| ConfigError(format!("{key}: {text:?} is no address: {error}")))?;
     found.next().ok_or_else(|| ConfigError(format!("{key}: {text:?} has no address")))
 }
 
@@ -223,7 +224,8 @@ fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
 
 fn parse(table: &toml::Table) -> Result<Config, String> {
     // Section by section, so that an error names its key.
-    Config::deserialize(toml::Value::Table(table.clone())).map_err(|error| name_the_key(table, &error.to_string()))
+    Config::deserialize(toml::Value::Table(table.clone()))
+        .map_err(|error| name_the_key(table, &error.to_string()))
 }
 
 /// The deserialiser of a value says what is wrong but not always where: find the one key whose removal mends it.
