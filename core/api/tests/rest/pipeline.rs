@@ -146,3 +146,85 @@ async fn discovery_answers_the_address_asked() {
     let hostless = Request::get("/easemob/server.json").body(whole("")).unwrap();
     server.raw(hostless).await.is_error(400, "illegal_argument", "Host");
 }
+
+/// Whatever arrives, an answer of the documented shape goes back.
+#[tokio::test]
+async fn hostile_requests_are_answered() {
+    let server = Server::with(AppSettings { rate_factor: 0, ..AppSettings::default() }).await;
+    let words = [
+        "users",
+        "messages",
+        "chatfiles",
+        "token",
+        "batch",
+        "status",
+        "msg_recall",
+        "recall",
+        "password",
+        "disconnect",
+        "alice",
+        "%00",
+        "%ff",
+        "%",
+        "..",
+        "a%2Fb",
+        "\u{e9}",
+        "",
+        "presence",
+        "123",
+        "undefined",
+        "123e4567-e89b-12d3-a456-426614174000",
+    ];
+    let queries = [
+        "",
+        "?",
+        "?limit=-1",
+        "?limit=99999999999999999999&cursor=%ff",
+        "?cursor=%00&&=&x",
+        "?thumbnail=true",
+    ];
+    let bodies = [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "[[]]",
+        "{\"to\":[{}]}",
+        "{\"username\":{}}",
+        "{\"grant_type\":1}",
+        "{\"msgs\":[1]}",
+        "{\"to\":[\"\"],\"type\":\"loc\",\"body\":{\"lat\":1e308}}",
+        "{\"msg_id\":-1,\"to\":\"a\",\"chat_type\":\"chat\"}",
+        "{\"usernames\":[1]}",
+        "--B\r\n\r\n",
+        "--B--",
+    ];
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD];
+    // A fixed sequence, so that a failure can be repeated.
+    let mut state = 1_u64;
+    let mut pick = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut answered = 0;
+    for _ in 0..4000 {
+        let depth = pick(5);
+        let path: String = (0..depth).map(|_| format!("/{}", words[pick(words.len())])).collect();
+        let uri = format!("/demo/chat{path}{}", queries[pick(queries.len())]);
+        let method = methods[pick(methods.len())].clone();
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(&uri)
+            .header("authorization", format!("Bearer {}", server.token))
+            .header("content-type", "multipart/form-data; boundary=B");
+        // Not every text is a URI; those never get this far.
+        let Ok(request) = request.body(whole(bodies[pick(bodies.len())])) else { continue };
+        let answer = server.raw(request).await;
+        assert!(answer.status != 500 && answer.status != 503, "{method} {uri}: {answer:?}");
+        if method != Method::HEAD {
+            assert!(answer.json().is_object(), "{method} {uri}");
+        }
+        answered += 1;
+    }
+    assert!(answered > 3000, "{answered}");
+}
