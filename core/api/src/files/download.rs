@@ -29,12 +29,12 @@ pub(crate) async fn download(call: Call, _body: Body) -> Answer {
         // Nobody here decodes videos; sending the whole video to an image tag would help nobody.
         return Err(ApiError::not_found());
     }
-    if asks(&call, "thumbnail") || asks(&call, "vframe") {
-        if let Some(picture) = thumbnail::of(&call, &file).await? {
-            let mut response = Response::new(bytes_body(picture.bytes.clone()));
-            describe(response.headers_mut(), &file, picture.content_type, picture.bytes.len() as u64);
-            return Ok(response);
-        }
+    if (asks(&call, "thumbnail") || asks(&call, "vframe"))
+        && let Some(picture) = thumbnail::of(&call, &file).await?
+    {
+        let mut response = Response::new(bytes_body(picture.bytes.clone()));
+        describe(response.headers_mut(), &file, picture.content_type, picture.bytes.len() as u64);
+        return Ok(response);
     }
     content(&call, &file).await
 }
