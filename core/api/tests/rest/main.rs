@@ -3,6 +3,7 @@
 
 mod files;
 mod messages;
+mod metrics;
 mod pipeline;
 mod server;
 mod tokens;

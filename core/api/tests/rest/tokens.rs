@@ -34,6 +34,11 @@ async fn a_password_gives_a_user_token() {
     assert_eq!(json["expires_in"], 600);
     assert_eq!(json["user"]["username"], "alice");
     assert_eq!(json["user"]["type"], "user");
+    // An absurd life is cut, and the token works.
+    let json = grant(&server, None, body("alice", "pw", json!(u64::MAX))).await.ok();
+    assert_eq!(json["expires_in"], 3_153_600_000_u64);
+    let token = json["access_token"].as_str().unwrap();
+    server.call(Method::GET, "/users/alice", Some(token), None).await.ok();
     let wrong = grant(&server, None, body("alice", "no", Value::Null)).await;
     wrong.is_error(400, "invalid_grant", "invalid username or password");
     for nobody in ["nobody", "no body", ""] {
