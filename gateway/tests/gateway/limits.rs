@@ -149,6 +149,17 @@ async fn a_client_that_vanishes_is_detached() {
 }
 
 #[tokio::test]
+async fn a_close_is_answered() {
+    let mut stage = Stage::new().await;
+    let (mut client, mut seat) = Client::log_in(&mut stage).await;
+    client.socket.close(None).await.unwrap();
+    let answer = timeout(PATIENCE, client.socket.next()).await.unwrap();
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    assert!(timeout(PATIENCE, client.socket.next()).await.unwrap().is_none(), "the connection ends cleanly");
+    assert!(!seat.detached().await);
+}
+
+#[tokio::test]
 async fn pulls_beyond_the_limit_wait_and_are_all_answered() {
     let mut stage = Stage::with(|config| config.max_in_flight = 2).await;
     let (mut client, mut seat) = Client::online(&mut stage, vec![unread("alice", 0, 1)]).await;

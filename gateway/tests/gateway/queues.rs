@@ -4,7 +4,7 @@ use crate::{
     client::{Client, jid},
     core::{Call, Stage, at, batch, entry, unread},
 };
-use meridian_link::{LinkError, SessionEvent};
+use meridian_link::{Batch, LinkError, SessionEvent};
 use meridian_types::msync::m_sync::Command;
 use std::{sync::Arc, time::Duration};
 
@@ -63,7 +63,8 @@ async fn a_stretch_for_others_is_skipped_in_one_pull() {
     let mut stage = Stage::new().await;
     let (mut client, mut seat) = Client::online(&mut stage, vec![unread("alice", 0, 1)]).await;
     client.pull("alice", None).await;
-    seat.pull(0).await.send(Ok(batch(1..=0, 100, true))).unwrap();
+    let for_others = Batch { entries: Vec::new(), position: at(100), more: true };
+    seat.pull(0).await.send(Ok(for_others)).unwrap();
     seat.pull(100).await.send(Ok(batch(101..=101, 101, false))).unwrap();
     assert_eq!(client.delivery().await.1, [101]);
 }

@@ -13,7 +13,7 @@ use super::{
     queues::{Answer, Live, Queues},
     send::{self, Outcome, Request},
 };
-use crate::{config::GatewayConfig, drain::Drain, websocket::Socket};
+use crate::{config::GatewayConfig, drain::Drain, gauge::Counted, websocket::Socket};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use meridian_link::{
@@ -47,25 +47,35 @@ const CLOSE_REASON_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long sends under way may hold up a drain.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve<S>(
-    mut socket: Socket<S>,
+/// Serves a connection until it ends. Boxed here and below, and not by the caller, to keep idle sessions small.
+pub(crate) fn serve<S>(
+    socket: Box<Socket<S>>,
+    core: CoreHandle,
+    config: Arc<GatewayConfig>,
+    drain: Drain,
+    address: Option<IpAddr>,
+) -> BoxFuture<'static, ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(log_in_and_run(socket, core, config, drain, address))
+}
+
+async fn log_in_and_run<S>(
+    mut socket: Box<Socket<S>>,
     core: CoreHandle,
     config: Arc<GatewayConfig>,
     mut drain: Drain,
     address: Option<IpAddr>,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let login = Box::pin(log_in(&mut socket, &core, &config, &mut drain, address)).await;
+    let login = log_in(&mut socket, &core, &config, &mut drain, address).await;
     drop(core);
     let end = match login {
         Ok(attached) => {
-            metrics::gauge!("gateway_sessions").increment(1.0);
-            let session = Box::new(Session::new(socket, attached, config, drain));
-            let end = Box::pin(session.run()).await;
-            metrics::gauge!("gateway_sessions").decrement(1.0);
-            end
+            let _counted = Counted::one(metrics::gauge!("gateway_sessions"));
+            run(Box::new(Session::new(socket, attached, config, drain))).await
         }
         Err(end) => {
             socket.close(end.code(), end.text()).await;
@@ -167,7 +177,20 @@ fn count_out(command: &'static str) {
     metrics::counter!("gateway_frames_total", "direction" => "out", "command" => command).increment(1);
 }
 
-async fn log_in<S>(
+fn log_in<'a, S>(
+    socket: &'a mut Socket<S>,
+    core: &'a CoreHandle,
+    config: &'a GatewayConfig,
+    drain: &'a mut Drain,
+    address: Option<IpAddr>,
+) -> BoxFuture<'a, Result<Attached, End>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    Box::pin(login_exchange(socket, core, config, drain, address))
+}
+
+async fn login_exchange<S>(
     socket: &mut Socket<S>,
     core: &CoreHandle,
     config: &GatewayConfig,
@@ -175,7 +198,7 @@ async fn log_in<S>(
     address: Option<IpAddr>,
 ) -> Result<Attached, End>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let first = async {
         loop {
@@ -253,7 +276,7 @@ enum Step {
 }
 
 struct Session<S> {
-    socket: Socket<S>,
+    socket: Box<Socket<S>>,
     link: Arc<dyn Link>,
     events: mpsc::Receiver<SessionEvent>,
     closed: oneshot::Receiver<CloseReason>,
@@ -276,8 +299,15 @@ struct Session<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    fn new(socket: Socket<S>, attached: Attached, config: Arc<GatewayConfig>, drain: Drain) -> Self {
+fn run<S>(session: Box<Session<S>>) -> BoxFuture<'static, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(session.run())
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
+    fn new(socket: Box<Socket<S>>, attached: Attached, config: Arc<GatewayConfig>, drain: Drain) -> Self {
         let now = Instant::now();
         let ping_at = now + config.ping_interval;
         Self {
@@ -313,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             let _ = self.feed("kick", item).await;
         }
         if matches!(end, End::Draining | End::Closed(CloseReason::Draining)) {
-            let _ = timeout(SETTLE_TIMEOUT, self.settle_answers()).await;
+            let _ = timeout(SETTLE_TIMEOUT, Box::pin(self.settle_answers())).await;
         }
         let Self { socket, link, .. } = *self;
         // Others should see the device leave at once, not when the client has answered the close.
