@@ -114,16 +114,14 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-pub(crate) fn database_path(data_dir: &Path) -> PathBuf {
+fn database_path(data_dir: &Path) -> PathBuf {
     data_dir.join("meridian.db")
 }
 
 fn sqlite_config(config: &Config) -> SqliteConfig {
-    SqliteConfig {
-        path: database_path(&config.data_dir),
-        read_connections: config.sqlite.read_connections,
-        ..SqliteConfig::default()
-    }
+    let mut sqlite = SqliteConfig::new(database_path(&config.data_dir));
+    sqlite.read_connections = config.sqlite.read_connections;
+    sqlite
 }
 
 fn chat_config(config: &Config) -> ChatConfig {
