@@ -1,9 +1,8 @@
 //! MSYNC: the protocol of the published SDKs, one protobuf envelope per binary WebSocket message.
 //!
-//! [`serve`](mod@serve) takes a connection from its login ([`login`]) through its [`session`] to its [`end`]; [`frame`] knows the
-//! envelope, [`queues`] what a connection knows of each conversation, [`keys`] its delivery cursors, [`items`] what
-//! is delivered, [`send`] and [`answers`] what is sent, [`kick`] the forced logout. Nothing here outlives the
-//! connection.
+//! `serve` takes a connection from its login (`login`) through its `session` to its `end`; `frame` knows the
+//! envelope, `queues` what a connection knows of each conversation, `keys` its delivery cursors, `items` what is
+//! delivered, `send` and `answers` what is sent, `kick` the forced logout. Nothing here outlives the connection.
 
 mod answers;
 mod end;

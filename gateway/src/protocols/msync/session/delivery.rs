@@ -170,8 +170,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         let progress = batch.position > after;
         let more = self.queues.pulled(&conversation, batch.position, batch.more);
         if batch.entries.iter().any(|entry| entry.body.is_some()) {
+            let Some(queue) = queue_name(&self.me, &conversation) else { return Ok(()) };
             let entries = batch.entries.iter().map(Arc::as_ref);
-            self.deliver(&conversation, entries, batch.position).await?;
+            self.deliver(&conversation, &queue, entries, batch.position).await?;
             self.queues.answered(&conversation);
             return Ok(());
         }
@@ -190,13 +191,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn deliver<'a>(
         &mut self,
         conversation: &ConversationKey,
+        queue: &UserName,
         entries: impl Iterator<Item = &'a Entry> + Clone,
         position: Position,
     ) -> Result<(), End> {
-        let Some(queue) = queue_name(&self.me, conversation) else { return Ok(()) };
         let key = self.keys.next();
         self.queues.pushed(conversation, key, position);
-        let frame = delivery(&self.me, &queue, entries, Cursor::Key(key));
+        let frame = delivery(&self.me, queue, entries, Cursor::Key(key));
         self.feed("delivery", frame).await
     }
 
@@ -214,14 +215,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         match event {
             SessionEvent::Entry { entry, position, deliver } => {
                 let conversation = &entry.conversation;
-                let deliver = deliver && entry.body.is_some() && queue_name(&self.me, conversation).is_some();
-                match self.queues.live(conversation, position, deliver) {
-                    Live::Push => self.deliver(conversation, [&*entry].into_iter(), position).await,
-                    Live::Acknowledge(position) => {
+                let queue = queue_name(&self.me, conversation).filter(|_| deliver && entry.body.is_some());
+                match (self.queues.live(conversation, position, queue.is_some()), queue) {
+                    (Live::Push, Some(queue)) => {
+                        self.deliver(conversation, &queue, [&*entry].into_iter(), position).await
+                    }
+                    (Live::Acknowledge(position), _) => {
                         self.link.acknowledge(conversation, position);
                         Ok(())
                     }
-                    Live::Later => self.wake(conversation).await,
+                    (Live::Push, None) | (Live::Later, _) => self.wake(conversation).await,
                 }
             }
             SessionEvent::Transient(entry) => {
