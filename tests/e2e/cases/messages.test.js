@@ -94,7 +94,6 @@ test('the body is forwarded byte for byte: order, presence and unknown fields', 
   assert.equal(meta.payload.toString('hex'), body.toString('hex'));
   assert.equal(decode('MessageBody', meta.payload).contents[0].subType, 0);
 });
-});
 
 test('a text stays a text and a combined message stays one: subType 0 is kept as sent', async () => {
   const [app, alice, bob] = await pair();

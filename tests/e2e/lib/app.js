@@ -4,7 +4,9 @@
 const crypto = require('node:crypto');
 const { theServer, releaseServer } = require('./server');
 const { Client } = require('./sdk');
+const { Proxy } = require('./proxy');
 const { Raw } = require('./raw');
+const { until } = require('./wait');
 
 const DEFAULTS = { registration: 'open', rate_factor: 0 };
 
@@ -122,6 +124,21 @@ class App {
     // As the SDK does; without it a server need not push anything.
     if (options.unread !== false) raw.listed = await raw.unread();
     return raw;
+  }
+
+  /** A line to the server that can be cut. */
+  async proxy() {
+    const proxy = await Proxy.to(this.server.listen);
+    this.closers.push(() => proxy.close());
+    return proxy;
+  }
+
+  /** Waits until some device of the user has acknowledged everything. */
+  async caughtUp(username) {
+    await until(`${username} has nothing waiting`, async () => {
+      const answer = await this.ok('GET', `/users/${username}/offline_msg_count`);
+      return answer.data[username] === 0;
+    });
   }
 
   async close() {
