@@ -2,10 +2,12 @@
 
 use crate::{
     door::{Door, Visit},
+    gauge::Counted,
     protocols::msync,
     stall::WriteDeadline,
     websocket::Socket,
 };
+use futures_util::future::BoxFuture;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{net::SocketAddr, pin::pin, sync::Arc};
@@ -18,28 +20,37 @@ use tower::Service;
 type Stream = TokioIo<WriteDeadline<TcpStream>>;
 
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
-    let connections = metrics::gauge!("gateway_connections");
-    connections.increment(1.0);
-    let _end = OnDrop(|| connections.decrement(1.0));
+    let _counted = Counted::one(metrics::gauge!("gateway_connections"));
     // Fails only on a socket that is dead already.
     let _ = stream.set_nodelay(true);
 
-    // Boxed apart, so that a session does not carry the size of the HTTP machinery.
-    let visit = Arc::new(Visit::default());
-    Box::pin(serve_http(stream, &door, visit.clone())).await;
-    let Some(upgrade) = visit.take_upgrade() else { return };
-    drop(visit);
+    let Some(socket) = until_websocket(stream, &door).await else { return };
+    let Door { core, config, drain, .. } = door;
+    msync::serve(socket, core, config, drain, Some(peer.ip())).await;
+}
 
+/// Serves HTTP; gives the WebSocket if the connection became one.
+///
+/// This and the session return boxes from plain functions: a future boxed where it is awaited would still take its
+/// full size in the task, for as long as the connection lives.
+fn until_websocket(stream: TcpStream, door: &Door) -> BoxFuture<'_, Option<Box<Socket<TcpStream>>>> {
+    Box::pin(http_phase(stream, door))
+}
+
+async fn http_phase(stream: TcpStream, door: &Door) -> Option<Box<Socket<TcpStream>>> {
+    let config = &door.config;
+    let visit = Arc::new(Visit::default());
+    serve_http(stream, door, visit.clone()).await;
+    let upgrade = visit.take_upgrade()?;
     // The answer to the upgrade has been written when the HTTP part ends; the limit is for a client that left.
-    let Ok(Ok(upgraded)) = timeout(door.config.write_timeout, upgrade).await else { return };
+    let upgraded = timeout(config.write_timeout, upgrade).await.ok()?.ok()?;
     let Ok(parts) = upgraded.downcast::<Stream>() else {
         tracing::error!("an upgraded connection has an unknown stream");
-        return;
+        return None;
     };
-    let Door { core, config, drain, .. } = door;
     let stream = parts.io.into_inner().into_inner();
     let socket = Socket::new(stream, parts.read_buf, config.max_frame_bytes, config.write_timeout).await;
-    msync::serve(socket, core, config, drain, Some(peer.ip())).await;
+    Some(Box::new(socket))
 }
 
 async fn serve_http(stream: TcpStream, door: &Door, visit: Arc<Visit>) {
@@ -80,14 +91,5 @@ async fn serve_http(stream: TcpStream, door: &Door, visit: Arc<Visit>) {
                 connection.as_mut().graceful_shutdown();
             }
         }
-    }
-}
-
-/// Runs at the end of a scope, also when its task is aborted.
-struct OnDrop<F: Fn()>(F);
-
-impl<F: Fn()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }

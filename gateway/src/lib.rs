@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod door;
 mod drain;
+mod gauge;
 mod listener;
 mod protocols;
 mod stall;

@@ -5,10 +5,10 @@
 //! must stay small.
 
 use bytes::{Buf, Bytes};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, future::BoxFuture};
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -20,6 +20,8 @@ use tokio_tungstenite::{
 };
 
 const BUFFER: usize = 4096;
+/// Bytes per second below which a client counts as not reading.
+const SLOWEST: u64 = 4096;
 /// How long the peer may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -33,7 +35,7 @@ pub(crate) struct Socket<S> {
     broken: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     /// Takes a connection after its handshake; `read` is what was read too much.
     pub(crate) async fn new(stream: S, read: Bytes, max_message: usize, write_timeout: Duration) -> Self {
         let config = WebSocketConfig::default()
@@ -55,18 +57,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Puts a binary message into the buffer, or writes it when it is large.
     pub(crate) async fn feed(&mut self, frame: Bytes) -> Result<(), Error> {
         if frame.len() <= BUFFER {
-            return self.feed_message(Message::Binary(frame)).await;
+            self.feed_message(Message::Binary(frame)).await
+        } else {
+            self.write_large(frame).await
         }
+    }
+
+    /// Boxed, like [`Socket::close`]: rare, and large as a future.
+    fn write_large(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.write_past_buffer(frame))
+    }
+
+    async fn write_past_buffer(&mut self, frame: Bytes) -> Result<(), Error> {
         self.flush().await?;
-        let mut bytes = frame_header(frame.len()).chain(frame);
         self.broken = true;
-        // A deadline for each step, not for the whole: a slow client that reads is served.
-        while bytes.has_remaining() {
-            let step = self.stream.get_mut().write_buf(&mut bytes);
-            if timeout(self.write_timeout, step).await.map_err(|_| timed_out())?? == 0 {
-                return Err(Error::Io(io::ErrorKind::WriteZero.into()));
+        let limit = self.write_timeout + Duration::from_secs(frame.len() as u64 / SLOWEST);
+        let mut bytes = frame_header(frame.len()).chain(frame);
+        let write = async {
+            // A deadline for each step as well: a client that does not read at all is noticed sooner.
+            while bytes.has_remaining() {
+                let step = self.stream.get_mut().write_buf(&mut bytes);
+                if timeout(self.write_timeout, step).await.map_err(|_| timed_out())?? == 0 {
+                    return Err(Error::Io(io::ErrorKind::WriteZero.into()));
+                }
             }
-        }
+            Ok(())
+        };
+        timeout(limit, write).await.map_err(|_| timed_out())??;
         self.broken = false;
         Ok(())
     }
@@ -89,15 +106,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Says goodbye, and waits a little for the answer, so that what was written before is not lost to a reset.
-    pub(crate) async fn close(mut self, code: CloseCode, reason: &'static str) {
+    pub(crate) fn close(self: Box<Self>, code: CloseCode, reason: &'static str) -> BoxFuture<'static, ()>
+    where
+        S: 'static,
+    {
+        Box::pin(self.say_goodbye(code, reason))
+    }
+
+    async fn say_goodbye(mut self: Box<Self>, code: CloseCode, reason: &'static str) {
         if self.broken {
             return;
         }
         let goodbye = async {
-            self.stream.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
-            while let Some(message) = self.stream.next().await {
-                message?;
-            }
+            let frame = CloseFrame { code, reason: reason.into() };
+            // Fails when the peer said goodbye first; then reading sends the answer to that.
+            let _ = self.stream.send(Message::Close(Some(frame))).await;
+            while let Some(Ok(_)) = self.stream.next().await {}
+            // What is left unread when the stream closes would reset it, and the peer would lose the goodbye.
+            let stream = self.stream.get_mut();
+            stream.shutdown().await?;
+            let mut rest = [0; 512];
+            while stream.read(&mut rest).await? > 0 {}
             Ok::<_, Error>(())
         };
         // Whatever happens here, the connection ends now.
@@ -170,7 +199,7 @@ mod tests {
             }
             .await;
             assert!(matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::TimedOut));
-            socket.close(CloseCode::Normal, "").await;
+            Box::new(socket).close(CloseCode::Normal, "").await;
         }
     }
 }

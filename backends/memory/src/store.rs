@@ -66,7 +66,9 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, step: Step) -> Result<()> {
-        let dense = (step.fence.head.0 + 1..).zip(&step.operations).all(|(lsn, logged)| logged.lsn.0 == lsn);
+        let before = step.fence.head.0;
+        let lsns = step.operations.iter().map(|logged| logged.lsn.0.checked_sub(before));
+        let dense = lsns.zip(1..).all(|(offset, place)| offset == Some(place));
         if step.operations.is_empty() || !dense {
             let message = format!("operations of log {} are empty or not dense", step.log);
             return Err(Error::new(ErrorKind::Invalid, "append", message));

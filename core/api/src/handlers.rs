@@ -14,10 +14,12 @@ use std::{future::Future, pin::Pin, sync::Arc};
 pub(crate) type Answer = Result<Response<Body>, ApiError>;
 pub(crate) type AnswerFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
+pub(crate) type AppHandler = fn(Call, Body) -> AnswerFuture;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Handler {
     /// A call to an app, after the checks.
-    App(fn(Call, Body) -> AnswerFuture),
+    App(AppHandler),
     /// A route outside of all apps.
     Server(fn(Arc<State>, Request) -> AnswerFuture),
 }

@@ -1,8 +1,4 @@
-//! The REST surface: server REST and client REST over the chat logic.
-//!
-//! One table, `routes.tsv`, says which routes exist, who may call them, how often, and which function answers;
-//! [`Api::handle`] is the only way in. See the README for a walk through.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod auth;

@@ -7,7 +7,8 @@ const LIMIT: usize = 64;
 
 /// Decodes `%XX`; `None` when the result is not UTF-8. A `%` that starts no escape stands for itself.
 pub(crate) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
-    if !text.contains('%') && !(plus_is_space && text.contains('+')) {
+    let is_plain = |byte| byte != b'%' && !(plus_is_space && byte == b'+');
+    if text.bytes().all(is_plain) {
         return Some(text.to_owned());
     }
     let bytes = text.as_bytes();

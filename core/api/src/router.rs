@@ -105,7 +105,7 @@ impl Router {
     ) -> Option<&'r Route> {
         let Some((part, rest)) = parts.split_first() else {
             let routes = node.routes.iter().map(|&route| &self.routes[route]);
-            let found = routes.clone().find(|route| &route.method == method);
+            let found = routes.clone().find(|route| route.method == *method);
             if found.is_none() {
                 others.extend(routes.map(|route| &route.method));
             }

@@ -3,11 +3,12 @@
 use crate::{
     ApiConfig,
     auth::authorize,
+    body_reader,
     call::{Call, Params, Request},
     envelope::{error_response, flat},
     error::ApiError,
     files::thumbnail::Thumbnailer,
-    handlers::{Answer, Handler},
+    handlers::{Answer, AppHandler, Handler},
     query::Query,
     rate::{Group, RateLimits},
     router::{Match, Route, Router},
@@ -15,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use meridian_chat::{App, Chat, ChatError};
+use meridian_chat::{App, Chat, ChatError, Identity};
 use meridian_types::AppKey;
 use serde_json::json;
 use std::{error::Error as StdError, sync::Arc, time::Instant};
@@ -42,6 +43,9 @@ pub(crate) struct State {
     router: Router,
     limits: RateLimits,
 }
+
+/// A handler with the app and the caller it may run for.
+type Checked = (AppHandler, Arc<App>, Option<Identity>);
 
 impl Api {
     /// # Panics
@@ -99,14 +103,25 @@ impl Api {
         if let Some(Handler::Server(handler)) = route.handler {
             return handler(Arc::clone(&self.state), request).await;
         }
+        match self.check(route, &request).await {
+            Ok((handler, app, caller)) => {
+                handler(Call { state: Arc::clone(&self.state), app, caller, request }, body).await
+            }
+            Err(error) => {
+                body_reader::discard(body).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The checks before a handler may run.
+    async fn check(&self, route: &Route, request: &Request) -> Result<Checked, ApiError> {
         let app = self.state.app(&request.params, request.uri.path()).await?;
         let user = if route.auth.names_user() { request.params.get("username") } else { "" };
         let caller = authorize(&self.state, &app, route.auth, &request.headers, user).await?;
         self.state.take(&app, route.rate, 1)?;
         match route.handler {
-            Some(Handler::App(handler)) => {
-                handler(Call { state: Arc::clone(&self.state), app, caller, request }, body).await
-            }
+            Some(Handler::App(handler)) => Ok((handler, app, caller)),
             _ => Err(ApiError::not_implemented(&format!("{} {}", route.method, route.template))),
         }
     }

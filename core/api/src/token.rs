@@ -14,10 +14,13 @@ use meridian_chat::{ChatError, Identity, IssuedToken, TokenError};
 use meridian_types::{NameError, UserName};
 use serde_json::{Map, Value, json};
 
+/// The longest life of a token that ends, in seconds: a hundred years, so that sums of times stay far from any limit.
+const MAX_TTL: u64 = 100 * 365 * 24 * 3600;
+
 /// `POST /token`
 pub(crate) async fn grant(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SMALL, call.state.config.body_deadline).await?;
-    let ttl = body_reader::number(&fields, "ttl")?;
+    let ttl = body_reader::number(&fields, "ttl")?.map(|ttl| ttl.min(MAX_TTL));
     let issued = match body_reader::text(&fields, "grant_type")? {
         Some("client_credentials") => app_token(&call, &fields, ttl).await?,
         Some("password") => password(&call, &fields, ttl).await?,

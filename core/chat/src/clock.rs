@@ -2,29 +2,18 @@
 
 use meridian_types::{MessageId, Millis, RegionId};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Wall time, in one place so that a test can move it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
-    offset_ms: Arc<AtomicU64>,
-}
+/// Wall time, read in one place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock;
 
 impl Clock {
-    pub(crate) fn now(&self) -> Millis {
+    pub(crate) fn now(self) -> Millis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        Millis(millis.saturating_add(self.offset_ms.load(Ordering::Relaxed)))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn advance(&self, millis: u64) {
-        self.offset_ms.fetch_add(millis, Ordering::Relaxed);
+        Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -77,7 +66,7 @@ mod tests {
 
     #[test]
     fn ids_rise_and_keep_their_worker() {
-        let ids = MessageIds::new(Clock::default(), RegionId(3), 5);
+        let ids = MessageIds::new(Clock, RegionId(3), 5);
         let mut last = MessageId(0);
         for _ in 0..5000 {
             let id = ids.next_after(MessageId(0));
@@ -89,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_id_passes_a_floor_from_the_future() {
-        let ids = MessageIds::new(Clock::default(), RegionId(0), 0);
+        let ids = MessageIds::new(Clock, RegionId(0), 0);
         let floor = MessageId::new(Millis(ids.clock.now().0 + 10_000_000), RegionId(1), 1, 1023);
         let first = ids.next_after(floor);
         assert!(first > floor);

@@ -43,10 +43,10 @@ impl Inner {
         };
         let log = self.placement.home(app.tenant, &uuid);
         let recorded = self.logs.execute(log, PutFile { record: record.clone() }).await;
-        if recorded.is_err() {
-            if let Err(error) = self.blobs.delete(&key).await {
-                tracing::warn!(error = ?error, "a blob without a record stays behind");
-            }
+        if recorded.is_err()
+            && let Err(error) = self.blobs.delete(&key).await
+        {
+            tracing::warn!(error = ?error, "a blob without a record stays behind");
         }
         recorded.map(|()| record)
     }

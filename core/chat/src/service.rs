@@ -49,12 +49,12 @@ pub struct Chat {
 impl Chat {
     /// Reads the apps and starts the writers' upkeep.
     pub async fn open(config: ChatConfig, store: Arc<dyn Store>, blobs: Arc<dyn Blobs>) -> Result<Self> {
-        let clock = Clock::default();
+        let clock = Clock;
         let region = RegionId(config.region & 63);
         let placement = Placement { region };
         let hub = Arc::new(Hub::new(config.session_events));
-        let ids = Arc::new(MessageIds::new(clock.clone(), region, 0));
-        let shared = Shared { store: store.clone(), clock: clock.clone(), ids, hub: hub.clone() };
+        let ids = Arc::new(MessageIds::new(clock, region, 0));
+        let shared = Shared { store: store.clone(), clock, ids, hub: hub.clone() };
         let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
         let positions = Arc::new(PositionKeeper::new(store.clone(), placement));
         let interval = Duration::from_millis(config.position_flush_ms.max(10));

@@ -12,6 +12,7 @@ use meridian_server::LocalCore;
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use std::{
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -56,7 +57,11 @@ impl Node {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let data_dir = &config.data_dir;
-        std::fs::create_dir_all(data_dir)
+        // Holds secrets: nobody else may look.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
             .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_config(&config)).await?);
         let blobs: Arc<dyn Blobs> = Arc::new(FsBlobs::open(data_dir.join("files")).await?);
@@ -114,16 +119,14 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-pub(crate) fn database_path(data_dir: &Path) -> PathBuf {
+fn database_path(data_dir: &Path) -> PathBuf {
     data_dir.join("meridian.db")
 }
 
 fn sqlite_config(config: &Config) -> SqliteConfig {
-    SqliteConfig {
-        path: database_path(&config.data_dir),
-        read_connections: config.sqlite.read_connections,
-        ..SqliteConfig::default()
-    }
+    let mut sqlite = SqliteConfig::new(database_path(&config.data_dir));
+    sqlite.read_connections = config.sqlite.read_connections;
+    sqlite
 }
 
 fn chat_config(config: &Config) -> ChatConfig {

@@ -4,7 +4,7 @@ use crate::config::{LogConfig, LogFormat};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::{
     collections::VecDeque,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     sync::{Mutex, PoisonError},
 };
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -20,7 +20,8 @@ static RECENT: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 pub(crate) fn start_logs(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| anyhow::anyhow!("log.level: {:?}: {error}", config.level))?;
-    let to_stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let to_stderr =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let to_stderr = match config.format {
         LogFormat::Text => to_stderr.boxed(),
         LogFormat::Json => to_stderr.json().flatten_event(true).boxed(),

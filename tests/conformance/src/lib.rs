@@ -1,1 +1,9 @@
-//! The conformance kit: what every backend must pass.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)] // cases are test code: a failed promise is a panic with its words
+
+pub mod blobs;
+mod run;
+
+pub use blobs::BlobsFixture;
+pub use run::{Outcome, block_on, check_skips, run};

@@ -29,12 +29,12 @@ pub(crate) async fn download(call: Call, _body: Body) -> Answer {
         // Nobody here decodes videos; sending the whole video to an image tag would help nobody.
         return Err(ApiError::not_found());
     }
-    if asks(&call, "thumbnail") || asks(&call, "vframe") {
-        if let Some(picture) = thumbnail::of(&call, &file).await? {
-            let mut response = Response::new(bytes_body(picture.bytes.clone()));
-            describe(response.headers_mut(), &file, picture.content_type, picture.bytes.len() as u64);
-            return Ok(response);
-        }
+    if (asks(&call, "thumbnail") || asks(&call, "vframe"))
+        && let Some(picture) = thumbnail::of(&call, &file).await?
+    {
+        let mut response = Response::new(bytes_body(picture.bytes.clone()));
+        describe(response.headers_mut(), &file, picture.content_type, picture.bytes.len() as u64);
+        return Ok(response);
     }
     content(&call, &file).await
 }
@@ -97,7 +97,10 @@ fn unsatisfiable(call: &Call, file: &FileRecord) -> Response<Body> {
 fn describe(headers: &mut HeaderMap, file: &FileRecord, content_type: &str, length: u64) {
     // The uploader chose the type: a page or script of theirs must never run on this origin.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    if !is_shown(content_type) {
+        let nothing_runs = HeaderValue::from_static("sandbox; default-src 'none'");
+        headers.insert(header::CONTENT_SECURITY_POLICY, nothing_runs);
+    }
     let kind = HeaderValue::try_from(content_type);
     let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CONTENT_TYPE, kind);
@@ -120,11 +123,15 @@ fn etag(file: &FileRecord) -> String {
 }
 
 /// Media are shown, everything else is saved.
-fn disposition(content_type: &str, name: &str) -> String {
+fn is_shown(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (family, rest) = kind.split_once('/').unwrap_or_default();
-    let shown = matches!(family, "image" | "audio" | "video") && !rest.starts_with("svg");
-    let how = if shown { "inline" } else { "attachment" };
+    // A vector image is a document with scripts.
+    matches!(family, "image" | "audio" | "video") && !rest.starts_with("svg")
+}
+
+fn disposition(content_type: &str, name: &str) -> String {
+    let how = if is_shown(content_type) { "inline" } else { "attachment" };
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') { c } else { '_' })

@@ -92,10 +92,10 @@ impl Order {
     /// Runs the recall; the documented word for what became of it.
     async fn run(&self, call: &Call) -> Result<&'static str, ApiError> {
         let Ok(to) = UserName::parse(&self.to_text) else {
-            return Ok(word(RecallOutcome::NoConversation)?);
+            return word(RecallOutcome::NoConversation);
         };
         let Ok(id) = self.id_text.parse() else {
-            return Ok(word(RecallOutcome::NotFound)?);
+            return word(RecallOutcome::NotFound);
         };
         let request =
             RecallRequest { message_id: MessageId(id), from: self.from.clone(), to, force: self.force };

@@ -19,6 +19,8 @@ use std::collections::HashSet;
 const MAX_TARGETS: usize = 600;
 /// Sends of one call that run at once: enough to fill a group commit, small beside the queues of the writers.
 const PARALLEL: usize = 64;
+/// The end of the year 9999, in milliseconds.
+const LAST_TIME: u64 = 253_402_300_799_999;
 /// Who sends when the caller does not say.
 pub(crate) const DEFAULT_SENDER: &str = "admin";
 
@@ -95,8 +97,18 @@ fn order(fields: &Fields, targets: &str, draft: Draft) -> Result<Order, ApiError
         draft,
         sync_device: body_reader::flag(fields, "sync_device")?,
         online_only,
-        at: body_reader::number(fields, "msg_timestamp")?.map(Millis),
+        at: time(fields)?,
     })
+}
+
+/// The time to record, if the caller gives one.
+fn time(fields: &Fields) -> Result<Option<Millis>, ApiError> {
+    match body_reader::number(fields, "msg_timestamp")? {
+        Some(ms) if ms > LAST_TIME => {
+            Err(ApiError::illegal_argument("msg_timestamp must be in milliseconds"))
+        }
+        ms => Ok(ms.map(Millis)),
+    }
 }
 
 pub(crate) fn sender(fields: &Fields) -> Result<UserName, ApiError> {
@@ -214,6 +226,8 @@ mod tests {
         assert_eq!(read(json!({"to": ["b b"]})).unwrap_err(), "username [b b] is not legal");
         let error = read(json!({"to": ["bob"], "routetype": "ROUTE_X"})).unwrap_err();
         assert_eq!(error, "routetype can only be 'ROUTE_ONLINE'");
+        let error = read(json!({"to": ["bob"], "msg_timestamp": u64::MAX})).unwrap_err();
+        assert_eq!(error, "msg_timestamp must be in milliseconds");
         let many: Vec<_> = (0..601).map(|n| format!("u{n}")).collect();
         assert_eq!(read(json!({"to": many})).unwrap_err(), "to has more than 600 users");
         let enough: Vec<_> = (0..600).map(|n| format!("u{n}")).collect();

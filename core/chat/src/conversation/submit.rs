@@ -155,10 +155,10 @@ impl Command for Submit {
             let entry = draft.transient(self.entry(self.body.bytes.clone()));
             return Ok(Sent { message_id: entry.message_id, at: entry.at, notice: None });
         }
-        if let Some(key) = self.idempotency {
-            if let Some(hit) = draft.duplicate(&self.conversation, key).await.map_err(LogError::from)? {
-                return self.repeat(draft, hit).await;
-            }
+        if let Some(key) = self.idempotency
+            && let Some(hit) = draft.duplicate(&self.conversation, key).await.map_err(LogError::from)?
+        {
+            return self.repeat(draft, hit).await;
         }
         let (mut body, mut notice) = (self.body.bytes.clone(), None);
         match (self.body.kind, self.body.target) {

@@ -11,11 +11,11 @@ use meridian_types::{
     ConversationKey, Effect, Epoch, Fence, IdempotencyKey, Kind, LogHead, LogId, LoggedOperation, Lsn,
     MessageId, Object, Operation, Relation, Seq, Step,
 };
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 
 /// Conversations whose state stays in memory, per log. One is about 300 bytes.
-const HOT_CONVERSATIONS: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+const HOT_CONVERSATIONS: usize = 8192;
 
 /// What every writer of a core shares.
 #[derive(Clone, Debug)]
@@ -43,10 +43,11 @@ impl State {
     fn new(shared: &Shared, head: LogHead) -> Self {
         Self {
             store: shared.store.clone(),
-            clock: shared.clock.clone(),
+            clock: shared.clock,
             ids: shared.ids.clone(),
             head,
-            conversations: LruCache::new(HOT_CONVERSATIONS),
+            // Grows as needed: a bounded one would take its full table at once, per log.
+            conversations: LruCache::unbounded(),
             staged_objects: HashMap::new(),
             staged_relations: HashMap::new(),
             staged_idempotency: HashMap::new(),
@@ -114,10 +115,10 @@ impl State {
                     self.staged_relations.insert(key, Some(relation.clone()));
                 }
                 Effect::DeleteRelation { kind, from, to } => {
-                    if kind == &JOINED {
-                        if let Some(state) = self.conversations.get_mut(&ConversationKey::from_stored(to)) {
-                            state.joined = false;
-                        }
+                    if kind == &JOINED
+                        && let Some(state) = self.conversations.get_mut(&ConversationKey::from_stored(to))
+                    {
+                        state.joined = false;
                     }
                     self.staged_relations.insert((kind.clone(), from.clone(), to.clone()), None);
                 }
@@ -126,7 +127,10 @@ impl State {
         }
     }
 
-    fn clear_staged(&mut self) {
+    fn end_batch(&mut self) {
+        while self.conversations.len() > HOT_CONVERSATIONS {
+            self.conversations.pop_lru();
+        }
         self.staged_objects.clear();
         self.staged_relations.clear();
         self.staged_idempotency.clear();
@@ -167,6 +171,7 @@ impl Writer {
         let started_at = state.head;
         let (operations, publications) = decide(&mut state, jobs).await;
         let committed = if operations.is_empty() {
+            state.end_batch();
             self.state = Some(state);
             Ok(())
         } else {
@@ -208,7 +213,7 @@ impl Writer {
         match self.shared.store.append(Step { log: self.log, fence, operations }).await {
             Ok(()) => {
                 metrics::histogram!("log_commit_seconds").record(begun.elapsed().as_secs_f64());
-                state.clear_staged();
+                state.end_batch();
                 self.state = Some(state);
                 Ok(())
             }

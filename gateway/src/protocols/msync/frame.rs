@@ -227,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn damaged_frames_never_panic() {
+        let frame = hex(&format!(
+            "0800 123d {ALICE} 1a0a247424542d616c696365 4000 4a26 10a5c5c0aca034 1a1d {ALICE} 5800"
+        ));
+        for length in 0..frame.len() {
+            let _ = decode_frame(&frame[..length]);
+            for flip in [0x01, 0x80, 0xff] {
+                let mut damaged = frame.clone();
+                damaged[length] ^= flip;
+                let _ = decode_frame(&damaged);
+            }
+        }
+    }
+
+    #[test]
     fn answers_are_the_bytes_that_the_sdk_was_seen_to_take() {
         assert_eq!(unread(Vec::new(), 1_795_389_661_911), hex("0800 4001 4a0b 0a020800 18d7c5c0aca034"));
         assert_eq!(notice(user_jid("org#app", "alice")), hex(&format!("0800 4002 4a1f 0a1d {ALICE}")));

@@ -25,6 +25,8 @@ struct Queue {
     sent: Position,
     /// The newest entry heard of.
     newest: Position,
+    /// The last position given to the caller for the core.
+    told: Option<Position>,
     /// There may be something after `sent` that must be pulled.
     behind: bool,
     /// Batches sent and not acknowledged, oldest first.
@@ -46,6 +48,7 @@ impl Queue {
         Self {
             sent: position,
             newest: position,
+            told: None,
             behind: false,
             in_flight: VecDeque::new(),
             awaited: false,
@@ -63,6 +66,13 @@ impl Queue {
     /// Everything up to here has reached the device.
     fn settled_position(&self) -> Option<Position> {
         (!self.behind && self.in_flight.is_empty()).then_some(self.sent)
+    }
+
+    /// A position for the core, unless it was told already.
+    fn tell(&mut self, position: Option<Position>) -> Option<Position> {
+        let news = position.filter(|position| self.told < Some(*position));
+        self.told = self.told.max(position);
+        news
     }
 }
 
@@ -146,11 +156,11 @@ impl Queues {
             return Live::Later;
         }
         queue.sent = position;
-        match queue.settled_position() {
-            _ if deliver => Live::Push,
-            Some(position) => Live::Acknowledge(position),
-            None => Live::Later,
+        if deliver {
+            return Live::Push;
         }
+        let settled = queue.settled_position();
+        queue.tell(settled).map_or(Live::Later, Live::Acknowledge)
     }
 
     /// A batch up to `position` was sent with this key.
@@ -173,7 +183,8 @@ impl Queues {
         if queue.in_flight.is_empty() {
             queue.in_flight = VecDeque::new();
         }
-        queue.settled_position().or(position)
+        let position = queue.settled_position().or(position);
+        queue.tell(position)
     }
 
     /// The client pulls. `false` for an unknown conversation, which is caught up: answer "empty, last".
@@ -216,7 +227,8 @@ impl Queues {
     pub(super) fn answered(&mut self, conversation: &ConversationKey) -> Option<Position> {
         let queue = self.by_conversation.get_mut(conversation)?;
         queue.asked = queue.asked.saturating_sub(1);
-        queue.settled_position()
+        let settled = queue.settled_position();
+        queue.tell(settled)
     }
 
     /// Whether the client must be woken now: something is owed and no pull or acknowledgement of the client is on
@@ -347,7 +359,7 @@ mod tests {
         assert_eq!(queues.acknowledged(&c, 1), Some(at(6)));
         assert!(queues.asked(&c));
         assert_eq!(queues.answer(&c), Answer::Drained);
-        assert_eq!(queues.answered(&c), Some(at(6)));
+        assert_eq!(queues.answered(&c), None, "the core was told");
         assert_eq!(queues.live(&c, at(8), true), Live::Later);
         assert_eq!(queues.wake(&c), Some(Wake { clear_first: false }));
     }

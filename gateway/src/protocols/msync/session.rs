@@ -13,7 +13,7 @@ use super::{
     queues::{Answer, Live, Queues},
     send::{self, Outcome, Request},
 };
-use crate::{config::GatewayConfig, drain::Drain, websocket::Socket};
+use crate::{config::GatewayConfig, drain::Drain, gauge::Counted, websocket::Socket};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use meridian_link::{
@@ -29,7 +29,7 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -42,26 +42,40 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message, protocol::fr
 const BURST: usize = 64;
 /// Conversations in one answer to UNREAD; the client pulls all of them at once. The others are noticed one by one.
 const LISTED: usize = 500;
+/// How long the reason for a close may come after the end of the events.
+const CLOSE_REASON_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long sends under way may hold up a drain.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve<S>(
-    mut socket: Socket<S>,
+/// Serves a connection until it ends. Boxed here and below, and not by the caller, to keep idle sessions small.
+pub(crate) fn serve<S>(
+    socket: Box<Socket<S>>,
+    core: CoreHandle,
+    config: Arc<GatewayConfig>,
+    drain: Drain,
+    address: Option<IpAddr>,
+) -> BoxFuture<'static, ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(log_in_and_run(socket, core, config, drain, address))
+}
+
+async fn log_in_and_run<S>(
+    mut socket: Box<Socket<S>>,
     core: CoreHandle,
     config: Arc<GatewayConfig>,
     mut drain: Drain,
     address: Option<IpAddr>,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let login = Box::pin(log_in(&mut socket, &core, &config, &mut drain, address)).await;
+    let login = log_in(&mut socket, &core, &config, &mut drain, address).await;
     drop(core);
     let end = match login {
         Ok(attached) => {
-            metrics::gauge!("gateway_sessions").increment(1.0);
-            let session = Box::new(Session::new(socket, attached, config, drain));
-            let end = Box::pin(session.run()).await;
-            metrics::gauge!("gateway_sessions").decrement(1.0);
-            end
+            let _counted = Counted::one(metrics::gauge!("gateway_sessions"));
+            run(Box::new(Session::new(socket, attached, config, drain))).await
         }
         Err(end) => {
             socket.close(end.code(), end.text()).await;
@@ -163,7 +177,20 @@ fn count_out(command: &'static str) {
     metrics::counter!("gateway_frames_total", "direction" => "out", "command" => command).increment(1);
 }
 
-async fn log_in<S>(
+fn log_in<'a, S>(
+    socket: &'a mut Socket<S>,
+    core: &'a CoreHandle,
+    config: &'a GatewayConfig,
+    drain: &'a mut Drain,
+    address: Option<IpAddr>,
+) -> BoxFuture<'a, Result<Attached, End>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    Box::pin(login_exchange(socket, core, config, drain, address))
+}
+
+async fn login_exchange<S>(
     socket: &mut Socket<S>,
     core: &CoreHandle,
     config: &GatewayConfig,
@@ -171,7 +198,7 @@ async fn log_in<S>(
     address: Option<IpAddr>,
 ) -> Result<Attached, End>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let first = async {
         loop {
@@ -249,7 +276,7 @@ enum Step {
 }
 
 struct Session<S> {
-    socket: Socket<S>,
+    socket: Box<Socket<S>>,
     link: Arc<dyn Link>,
     events: mpsc::Receiver<SessionEvent>,
     closed: oneshot::Receiver<CloseReason>,
@@ -272,8 +299,15 @@ struct Session<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    fn new(socket: Socket<S>, attached: Attached, config: Arc<GatewayConfig>, drain: Drain) -> Self {
+fn run<S>(session: Box<Session<S>>) -> BoxFuture<'static, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(session.run())
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
+    fn new(socket: Box<Socket<S>>, attached: Attached, config: Arc<GatewayConfig>, drain: Drain) -> Self {
         let now = Instant::now();
         let ping_at = now + config.ping_interval;
         Self {
@@ -307,6 +341,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         {
             // The client may be gone already.
             let _ = self.feed("kick", item).await;
+        }
+        if matches!(end, End::Draining | End::Closed(CloseReason::Draining)) {
+            let _ = timeout(SETTLE_TIMEOUT, Box::pin(self.settle_answers())).await;
         }
         let Self { socket, link, .. } = *self;
         // Others should see the device leave at once, not when the client has answered the close.
@@ -358,7 +395,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn take(&mut self, step: Step) -> Result<(), End> {
         match step {
             Step::Closed(Some(reason)) => Err(End::Closed(reason)),
-            Step::Closed(None) | Step::Event(None) => Err(self.core_gone()),
+            Step::Closed(None) => Err(End::CoreGone),
+            Step::Event(None) => Err(self.why_closed().await),
             Step::Drain => Err(End::Draining),
             Step::Answer(client_id, outcome) => self.feed("answer", send::answer(client_id, outcome)).await,
             Step::Granted(granted) => {
@@ -378,9 +416,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    /// The core closes both channels at once; a reason given at the same time wins.
-    fn core_gone(&mut self) -> End {
-        self.closed.try_recv().map_or(End::CoreGone, End::Closed)
+    /// The events have ended; the reason may come a moment later. Without the reason a replaced client would come
+    /// back, and replace its successor.
+    async fn why_closed(&mut self) -> End {
+        match timeout(CLOSE_REASON_TIMEOUT, &mut self.closed).await {
+            Ok(Ok(reason)) => End::Closed(reason),
+            Ok(Err(_)) | Err(_) => End::CoreGone,
+        }
+    }
+
+    /// Answers what was sent before the drain, as far as the core is quick.
+    async fn settle_answers(&mut self) -> Result<(), End> {
+        while self.answers.len() > 0 {
+            let (client_id, outcome) = self.answers.next().await;
+            self.feed("answer", send::answer(client_id, outcome)).await?;
+        }
+        Ok(())
     }
 
     async fn feed(&mut self, command: &'static str, frame: Bytes) -> Result<(), End> {
@@ -526,8 +577,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    async fn listed(&mut self, asked: bool, list: Vec<Unread>) -> Result<(), End> {
+    async fn listed(&mut self, asked: bool, mut list: Vec<Unread>) -> Result<(), End> {
         self.synced = true;
+        list.retain(|unread| queue_name(&self.me, &unread.conversation).is_some());
         let (told, rest) = if asked { list.split_at(list.len().min(LISTED)) } else { list.split_at(0) };
         told.iter().for_each(|unread| self.queues.owe(unread, true));
         rest.iter().for_each(|unread| self.queues.owe(unread, false));

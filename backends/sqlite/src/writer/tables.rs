@@ -1,0 +1,143 @@
+//! Statements that write many rows at once. Each statement is a hand-over to SQLite's thread (10 to 20 µs), so rows go in
+//! chunks of a few fixed sizes: their texts stay the same and their prepared forms cached.
+
+use sqlx::{
+    AssertSqlSafe, SqlSafeStr, SqlStr, SqliteConnection, error::BoxDynError, sqlite::SqliteArguments,
+};
+use std::sync::Arc;
+
+const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+/// A statement over rows of values, in each of the chunk sizes.
+pub(crate) struct RowStatement {
+    texts: [SqlStr; CHUNKS.len()],
+}
+
+impl RowStatement {
+    /// `text` holds `{rows}` where `(?, ?, …), (…)` goes.
+    fn new(text: &str, columns: usize) -> Self {
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        let texts = CHUNKS.map(|chunk| {
+            let text = text.replace("{rows}", &vec![row.as_str(); chunk].join(", "));
+            AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
+        });
+        Self { texts }
+    }
+
+    /// Writes all rows; gives the number of rows that changed.
+    pub(crate) async fn write<R>(
+        &self,
+        connection: &mut SqliteConnection,
+        rows: &[R],
+        bind: impl Fn(&R, &mut Values) -> Result<(), BoxDynError>,
+    ) -> Result<u64, sqlx::Error> {
+        let mut rest = rows;
+        let mut changed = 0;
+        while !rest.is_empty() {
+            let Some(size) = CHUNKS.iter().position(|chunk| *chunk <= rest.len()) else { break };
+            let (chunk, after) = rest.split_at(CHUNKS[size]);
+            rest = after;
+            let mut values = Values(SqliteArguments::default());
+            for row in chunk {
+                bind(row, &mut values).map_err(sqlx::Error::Encode)?;
+            }
+            let query = sqlx::query_with(self.texts[size].clone(), values.0);
+            changed += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(changed)
+    }
+}
+
+/// The values of a chunk, in order.
+pub(crate) struct Values(SqliteArguments);
+
+impl Values {
+    pub(crate) fn number(&mut self, number: i64) -> Result<(), BoxDynError> {
+        sqlx::Arguments::add(&mut self.0, number)
+    }
+
+    pub(crate) fn maybe_number(&mut self, number: Option<i64>) -> Result<(), BoxDynError> {
+        sqlx::Arguments::add(&mut self.0, number)
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), BoxDynError> {
+        sqlx::Arguments::add(&mut self.0, text.to_owned())
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), BoxDynError> {
+        sqlx::Arguments::add(&mut self.0, bytes.to_vec())
+    }
+
+    pub(crate) fn maybe_bytes(&mut self, bytes: Option<&[u8]>) -> Result<(), BoxDynError> {
+        sqlx::Arguments::add(&mut self.0, bytes.map(<[u8]>::to_vec))
+    }
+}
+
+/// The statements of a group.
+pub(crate) struct Tables {
+    /// Moves heads, each fenced by what it was: id, epoch, writer, lsn, then the new lsn, hlc, chain.
+    pub(crate) logs: RowStatement,
+    pub(crate) operations: RowStatement,
+    pub(crate) entries: RowStatement,
+    pub(crate) erased: RowStatement,
+    pub(crate) objects: RowStatement,
+    pub(crate) deleted_objects: RowStatement,
+    pub(crate) relations: RowStatement,
+    pub(crate) raised_relations: RowStatement,
+    pub(crate) deleted_relations: RowStatement,
+}
+
+impl Tables {
+    pub(crate) fn new() -> Self {
+        Self {
+            logs: RowStatement::new(
+                "WITH step (id, epoch, writer, head, lsn, hlc, chain) AS (VALUES {rows}) \
+                 UPDATE log SET lsn = step.lsn, hlc = step.hlc, chain = step.chain FROM step \
+                 WHERE log.id = step.id AND log.epoch = step.epoch AND log.writer = step.writer \
+                 AND log.lsn = step.head",
+                7,
+            ),
+            operations: RowStatement::new(
+                "INSERT INTO operation (log, lsn, epoch, chain, detached) VALUES {rows}",
+                5,
+            ),
+            entries: RowStatement::new(
+                "INSERT INTO entry (log, conversation, seq, message_id, at, idempotency_stream, \
+                 idempotency_id, header, body) VALUES {rows}",
+                9,
+            ),
+            erased: RowStatement::new(
+                "WITH erased (log, conversation, seq) AS (VALUES {rows}) \
+                 UPDATE entry SET body = NULL FROM erased WHERE entry.log = erased.log \
+                 AND entry.conversation = erased.conversation AND entry.seq = erased.seq",
+                3,
+            ),
+            objects: RowStatement::new(
+                "INSERT INTO object (log, kind, id, rank, version, body) VALUES {rows} \
+                 ON CONFLICT (log, kind, id) DO UPDATE SET rank = excluded.rank, \
+                 version = excluded.version, body = excluded.body",
+                6,
+            ),
+            deleted_objects: RowStatement::new(
+                "DELETE FROM object WHERE (log, kind, id) IN (VALUES {rows})",
+                3,
+            ),
+            relations: RowStatement::new(
+                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
+                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank, \
+                 body = excluded.body",
+                6,
+            ),
+            raised_relations: RowStatement::new(
+                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
+                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank \
+                 WHERE excluded.rank > rank",
+                6,
+            ),
+            deleted_relations: RowStatement::new(
+                "DELETE FROM relation WHERE (log, kind, from_id, to_id) IN (VALUES {rows})",
+                4,
+            ),
+        }
+    }
+}
