@@ -69,6 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     }
 
     async fn write_past_buffer(&mut self, frame: Bytes) -> Result<(), Error> {
+        // Also when nothing was fed: half an automatic pong may be in the buffer.
+        self.dirty = true;
         self.flush().await?;
         self.broken = true;
         let limit = self.write_timeout + Duration::from_secs(frame.len() as u64 / SLOWEST);
@@ -157,6 +159,7 @@ fn frame_header(length: usize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use tokio::io::duplex;
 
     async fn pair() -> (Socket<tokio::io::DuplexStream>, WebSocketStream<tokio::io::DuplexStream>) {
@@ -181,6 +184,25 @@ mod tests {
             assert_eq!(message, Message::Binary(vec![number as u8; size].into()));
         }
         writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_frame_waits_for_a_pong_that_is_half_written() {
+        let (near, far) = duplex(256);
+        let mut socket = Socket::new(near, Bytes::new(), 1024, Duration::from_secs(20)).await;
+        let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        for _ in 0..3 {
+            client.send(Message::Ping(vec![7; 100].into())).await.unwrap();
+            assert!(matches!(socket.next().await, Some(Ok(Message::Ping(_)))));
+        }
+        // Writes what fits of the pongs.
+        assert!(socket.next().now_or_never().is_none());
+        let writer = tokio::spawn(async move { socket.feed(vec![1; 10_000].into()).await });
+        for _ in 0..3 {
+            assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong(vec![7; 100].into()));
+        }
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::Binary(vec![1; 10_000].into()));
+        writer.await.unwrap().unwrap();
     }
 
     #[tokio::test(start_paused = true)]

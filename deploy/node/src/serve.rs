@@ -29,7 +29,7 @@ const ADDRESSES: &str = "listening.json";
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    chat: Chat,
+    store: Arc<SqliteStore>,
     core: LocalCore,
     gateway: Gateway,
     admin: Admin,
@@ -63,17 +63,17 @@ impl Node {
             .mode(0o700)
             .create(data_dir)
             .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_config(&config)).await?);
+        let store = Arc::new(SqliteStore::open(sqlite_config(&config)).await?);
         let blobs: Arc<dyn Blobs> = Arc::new(FsBlobs::open(data_dir.join("files")).await?);
         tracing::info!(store = store.describe(), blobs = blobs.describe(), "backends are open");
 
-        let chat = Chat::open(chat_config(&config), store, blobs).await?;
+        let chat = Chat::open(chat_config(&config), store.clone(), blobs).await?;
         let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
         let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
             .await
             .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
-        let admin = Admin::bind(config.admin_address()?, chat.clone(), core.clone(), metrics)
+        let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)
             .await
             .with_context(|| format!("admin: cannot listen on {}", config.admin))?;
         let (listen, admin_address) = (gateway.local_addr(), admin.local_addr());
@@ -82,7 +82,7 @@ impl Node {
         if let Some(app) = demo {
             greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
         }
-        Ok(Self { config, chat, core, gateway, admin })
+        Ok(Self { config, store, core, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
@@ -107,7 +107,7 @@ impl Node {
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
         }
-        drop(self.chat);
+        self.store.close().await;
         remove_addresses(&self.config.data_dir.join(ADDRESSES));
         tracing::info!("stopped");
         Ok(())

@@ -9,6 +9,8 @@ use std::{
 };
 use tower::Service;
 
+const HEALTH: &str = "health";
+
 #[derive(Clone, Debug)]
 pub(super) struct AccessLog<S>(S);
 
@@ -46,14 +48,17 @@ where
             metrics::counter!("gateway_requests_total", "area" => area, "status" => status.to_string())
                 .increment(1);
             metrics::histogram!("gateway_request_seconds", "area" => area).record(elapsed.as_secs_f64());
-            tracing::info!(
-                %method,
-                area,
-                status,
-                duration_ms = elapsed.as_millis(),
-                request_id = id.as_ref().and_then(|id| id.to_str().ok()),
-                "request"
-            );
+            // Probes come every few seconds and say nothing new.
+            if area != HEALTH {
+                tracing::info!(
+                    %method,
+                    area,
+                    status,
+                    duration_ms = elapsed.as_millis(),
+                    request_id = id.as_ref().and_then(|id| id.to_str().ok()),
+                    "request"
+                );
+            }
             Ok(response)
         }
         .boxed()
@@ -78,7 +83,7 @@ fn area(path: &str) -> &'static str {
     ];
     match path {
         "/websocket" => return "websocket",
-        "/healthz" | "/readyz" => return "health",
+        "/healthz" | "/readyz" => return HEALTH,
         _ => {}
     }
     let third = path.split('/').nth(3).unwrap_or_default();

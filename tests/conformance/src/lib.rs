@@ -4,6 +4,8 @@
 
 pub mod blobs;
 mod run;
+pub mod store;
 
 pub use blobs::BlobsFixture;
 pub use run::{Outcome, block_on, check_skips, run};
+pub use store::StoreFixture;

@@ -8,20 +8,26 @@ use std::sync::Arc;
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// A statement over rows of values, in each of the chunk sizes.
+/// A statement over rows of values.
 pub(crate) struct RowStatement {
-    texts: [SqlStr; CHUNKS.len()],
+    /// By chunk size, falling, down to 1.
+    texts: Vec<(usize, SqlStr)>,
 }
 
 impl RowStatement {
     /// `text` holds `{rows}` where `(?, ?, …), (…)` goes.
-    fn new(text: &str, columns: usize) -> Self {
+    fn many(text: &str, columns: usize) -> Self {
         let row = format!("({})", vec!["?"; columns].join(", "));
         let texts = CHUNKS.map(|chunk| {
             let text = text.replace("{rows}", &vec![row.as_str(); chunk].join(", "));
-            AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
+            (chunk, AssertSqlSafe(Arc::<str>::from(text)).into_sql_str())
         });
-        Self { texts }
+        Self { texts: texts.into() }
+    }
+
+    /// A statement over one row, for what is rare.
+    fn single(text: &'static str) -> Self {
+        Self { texts: vec![(1, SqlStr::from_static(text))] }
     }
 
     /// Writes all rows; gives the number of rows that changed.
@@ -34,14 +40,14 @@ impl RowStatement {
         let mut rest = rows;
         let mut changed = 0;
         while !rest.is_empty() {
-            let Some(size) = CHUNKS.iter().position(|chunk| *chunk <= rest.len()) else { break };
-            let (chunk, after) = rest.split_at(CHUNKS[size]);
+            let Some((size, text)) = self.texts.iter().find(|(size, _)| *size <= rest.len()) else { break };
+            let (chunk, after) = rest.split_at(*size);
             rest = after;
             let mut values = Values(SqliteArguments::default());
             for row in chunk {
                 bind(row, &mut values).map_err(sqlx::Error::Encode)?;
             }
-            let query = sqlx::query_with(self.texts[size].clone(), values.0);
+            let query = sqlx::query_with(text.clone(), values.0);
             changed += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok(changed)
@@ -90,54 +96,87 @@ pub(crate) struct Tables {
 impl Tables {
     pub(crate) fn new() -> Self {
         Self {
-            logs: RowStatement::new(
+            logs: RowStatement::many(
                 "WITH step (id, epoch, writer, head, lsn, hlc, chain) AS (VALUES {rows}) \
                  UPDATE log SET lsn = step.lsn, hlc = step.hlc, chain = step.chain FROM step \
                  WHERE log.id = step.id AND log.epoch = step.epoch AND log.writer = step.writer \
                  AND log.lsn = step.head",
                 7,
             ),
-            operations: RowStatement::new(
+            operations: RowStatement::many(
                 "INSERT INTO operation (log, lsn, epoch, chain, detached) VALUES {rows}",
                 5,
             ),
-            entries: RowStatement::new(
+            entries: RowStatement::many(
                 "INSERT INTO entry (log, conversation, seq, message_id, at, idempotency_stream, \
                  idempotency_id, header, body) VALUES {rows}",
                 9,
             ),
-            erased: RowStatement::new(
+            erased: RowStatement::many(
                 "WITH erased (log, conversation, seq) AS (VALUES {rows}) \
                  UPDATE entry SET body = NULL FROM erased WHERE entry.log = erased.log \
                  AND entry.conversation = erased.conversation AND entry.seq = erased.seq",
                 3,
             ),
-            objects: RowStatement::new(
+            objects: RowStatement::many(
                 "INSERT INTO object (log, kind, id, rank, version, body) VALUES {rows} \
                  ON CONFLICT (log, kind, id) DO UPDATE SET rank = excluded.rank, \
                  version = excluded.version, body = excluded.body",
                 6,
             ),
-            deleted_objects: RowStatement::new(
-                "DELETE FROM object WHERE (log, kind, id) IN (VALUES {rows})",
-                3,
-            ),
-            relations: RowStatement::new(
+            // Not `IN (VALUES …)`: SQLite would walk the table.
+            deleted_objects: RowStatement::single("DELETE FROM object WHERE log = ? AND kind = ? AND id = ?"),
+            relations: RowStatement::many(
                 "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
                  ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank, \
                  body = excluded.body",
                 6,
             ),
-            raised_relations: RowStatement::new(
+            raised_relations: RowStatement::many(
                 "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
                  ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank \
                  WHERE excluded.rank > rank",
                 6,
             ),
-            deleted_relations: RowStatement::new(
-                "DELETE FROM relation WHERE (log, kind, from_id, to_id) IN (VALUES {rows})",
-                4,
+            deleted_relations: RowStatement::single(
+                "DELETE FROM relation WHERE log = ? AND kind = ? AND from_id = ? AND to_id = ?",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Connection, Row};
+
+    /// A statement that walks a table would make every group slower as the store grows.
+    #[tokio::test]
+    async fn no_statement_walks_a_table() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let schema = include_str!("../../migrations/0001_logs.sql");
+        sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
+        let tables = Tables::new();
+        let statements = [
+            &tables.logs,
+            &tables.operations,
+            &tables.entries,
+            &tables.erased,
+            &tables.objects,
+            &tables.deleted_objects,
+            &tables.relations,
+            &tables.raised_relations,
+            &tables.deleted_relations,
+        ];
+        for (_, text) in statements.into_iter().flat_map(|statement| &statement.texts) {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", text.as_str()));
+            for row in sqlx::query(explain).fetch_all(&mut connection).await.unwrap() {
+                let detail: String = row.get("detail");
+                let walks = ["log", "operation", "entry", "object", "relation"]
+                    .iter()
+                    .any(|table| detail == format!("SCAN {table}"));
+                assert!(!walks, "{detail} in {}", text.as_str());
+            }
         }
     }
 }

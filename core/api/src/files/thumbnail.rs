@@ -125,8 +125,7 @@ fn scale(original: &[u8], (width, height): (u32, u32)) -> Option<Bytes> {
     limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().ok()?;
-    let (original_width, original_height) = decoder.dimensions();
-    if u64::from(original_width) * u64::from(original_height) > MAX_PIXELS {
+    if !may_be_decoded(decoder.dimensions()) {
         return None;
     }
     // The copy carries no camera data, so it has to be turned itself.
@@ -147,6 +146,10 @@ fn scale(original: &[u8], (width, height): (u32, u32)) -> Option<Bytes> {
         image.to_rgb8().write_with_encoder(encoder).ok()?;
     }
     Some(bytes.into())
+}
+
+fn may_be_decoded((width, height): (u32, u32)) -> bool {
+    u64::from(width) * u64::from(height) <= MAX_PIXELS
 }
 
 #[cfg(test)]
@@ -185,6 +188,13 @@ mod tests {
         let mut broken = png(RgbImage::new(400, 400));
         broken.truncate(100);
         assert!(scale(&broken, (170, 170)).is_none());
+    }
+
+    #[test]
+    fn pixels_are_bounded() {
+        assert!(may_be_decoded((8_000, 5_000)));
+        assert!(!may_be_decoded((8_001, 5_000)));
+        assert!(!may_be_decoded((u32::MAX, u32::MAX)));
     }
 
     /// A tiny file that claims to be 50,000 x 50,000 pixels.

@@ -7,9 +7,11 @@ use http_body_util::{BodyExt, StreamBody};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use meridian_api::Body;
 use meridian_chat::AppSettings;
+use meridian_ports::{BlobMeta, BlobStream, Blobs, Error, ErrorKind};
 use serde_json::{Value, json};
 use std::{
     io::Cursor,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -264,4 +266,40 @@ async fn what_has_no_thumbnail_is_sent_itself() {
         "",
     );
     assert_eq!(get(&server, uuid(&json), &[]).await.bytes.len(), 20_000);
+}
+
+/// A place for blobs that has no space left.
+#[derive(Debug)]
+struct Full;
+
+#[async_trait::async_trait]
+impl Blobs for Full {
+    fn describe(&self) -> String {
+        "full".into()
+    }
+
+    async fn put(&self, _: &str, _: BlobStream, _: u64) -> Result<BlobMeta, Error> {
+        Err(Error::new(ErrorKind::Full, "put", "no space"))
+    }
+
+    async fn head(&self, _: &str) -> Result<Option<BlobMeta>, Error> {
+        Ok(None)
+    }
+
+    async fn get(&self, _: &str, _: Option<Range<u64>>) -> Result<Option<BlobStream>, Error> {
+        Ok(None)
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_is_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::over(AppSettings::default(), Arc::new(Full), root).await;
+    let body = whole(form("a", "text/plain", b"hello", &[]));
+    let answer = upload_as(&server, &server.token, false, body).await;
+    answer.is_error(503, "service_unavailable", "no space left");
 }

@@ -77,6 +77,20 @@ async fn every_type_is_taken() {
 }
 
 #[tokio::test]
+async fn the_sender_gets_a_copy_only_when_asked() {
+    let server = Server::start().await;
+    let alice = server.user("alice").await;
+    for (text, sync) in [("plain", json!(false)), ("copied", json!(true))] {
+        let body = json!({"from": "alice", "to": ["bob"], "type": "txt", "body": {"msg": text}, "sync_device": sync});
+        server.post("/messages/users", body).await.ok();
+    }
+    let device = server.attach("alice", "webim_1", &alice).await;
+    let texts: Vec<_> =
+        received(&device).await.into_iter().map(|mut body| body.contents.remove(0).text).collect();
+    assert_eq!(texts, [Some("copied".to_owned())]);
+}
+
+#[tokio::test]
 async fn an_online_message_is_not_kept() {
     let server = Server::start().await;
     let bob = server.user("bob").await;

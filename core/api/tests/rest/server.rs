@@ -7,6 +7,7 @@ use meridian_api::{Api, ApiConfig, Body};
 use meridian_chat::{App, AppSettings, Chat, ChatConfig};
 use meridian_fs::FsBlobs;
 use meridian_memory::MemoryStore;
+use meridian_ports::Blobs;
 use meridian_types::{
     AppKey, Resource,
     session::{Credential, Device, Login, Platform},
@@ -64,6 +65,11 @@ impl Server {
     pub(crate) async fn with(settings: AppSettings) -> Self {
         let root = tempfile::tempdir().unwrap();
         let blobs = Arc::new(FsBlobs::open(root.path()).await.unwrap());
+        Self::over(settings, blobs, root).await
+    }
+
+    /// Over these blobs; `root` is removed at the end.
+    pub(crate) async fn over(settings: AppSettings, blobs: Arc<dyn Blobs>, root: tempfile::TempDir) -> Self {
         let chat = Chat::open(ChatConfig::default(), Arc::new(MemoryStore::new()), blobs).await.unwrap();
         let app = chat.create_app(&AppKey::new("demo", "chat").unwrap(), settings).await.unwrap();
         let issued = chat.app_token(&app, &app.client_id, &app.client_secret, None).await.unwrap();

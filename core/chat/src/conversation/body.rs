@@ -12,7 +12,6 @@ use meridian_types::{
     session::SendError,
 };
 use prost::Message;
-use serde::de::IgnoredAny;
 
 /// What the server needs to know of a body.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,9 +125,10 @@ fn string_value(pair: &KeyValue) -> Option<&str> {
     }
 }
 
-/// Whether a text is one JSON value, not nested past serde's limit of 128.
-pub(crate) fn is_valid_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
+/// Whether a text is one JSON value, not nested deeper than 127. Only building the value counts the depth; skipping it
+/// does not.
+fn is_valid_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
 #[cfg(test)]
@@ -186,8 +186,9 @@ mod tests {
         };
         assert!(read_as(&MessageBody { ext: vec![json("{\"a\":[1]}")], ..text() }).is_ok());
         assert!(read_as(&MessageBody { ext: vec![json("{oops")], ..text() }).is_err());
-        let deep = "[".repeat(100_000);
-        assert!(read_as(&MessageBody { ext: vec![json(&deep)], ..text() }).is_err());
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read_as(&MessageBody { ext: vec![json(&nested(100))], ..text() }).is_ok());
+        assert!(read_as(&MessageBody { ext: vec![json(&nested(2000))], ..text() }).is_err());
         assert!(read_as(&MessageBody { meta: Some("{oops".into()), ..text() }).is_err());
         assert!(read_as(&MessageBody { contents: vec![], ..text() }).is_err());
         assert!(read_as(&MessageBody { r#type: Some(Type::Recall as i32), ..text() }).is_err());

@@ -9,15 +9,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_types::{Audience, ConversationKey, EntryKind, MessageId, Seq, UserName, session::SendError};
 
-/// Erases a message. `settings` applies the app's rules to a client; `None` skips the window.
+/// Erases a message, by the app's rules. `force` lifts the time window and nothing else.
 pub(super) async fn withdraw(
     draft: &mut Draft<'_>,
     conversation: &ConversationKey,
     target: MessageId,
     by: &UserName,
-    settings: Option<&AppSettings>,
+    settings: &AppSettings,
+    force: bool,
 ) -> Result<(), SendError> {
-    if settings.is_some_and(|settings| !settings.recall_enabled) {
+    if !settings.recall_enabled {
         return Err(SendError::RecallDisabled);
     }
     let found = draft.find(conversation, target).await.map_err(LogError::from)?;
@@ -28,7 +29,7 @@ pub(super) async fn withdraw(
         return Err(SendError::NotPermitted);
     }
     let age = draft.now().0.saturating_sub(message.message_id.millis().0);
-    if settings.is_some_and(|settings| age > settings.recall_window_ms) {
+    if !force && age > settings.recall_window_ms {
         return Err(SendError::RecallTooLate);
     }
     draft.erase(conversation, message.seq);
@@ -60,12 +61,15 @@ impl Command for Recall {
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<RecallOutcome, LogError> {
         draft.load(&self.conversation).await?;
+        if !self.settings.recall_enabled {
+            return Ok(RecallOutcome::Disabled);
+        }
         let Some(message) = draft.find(&self.conversation, self.target).await? else {
             return Ok(RecallOutcome::NotFound);
         };
         let by = self.by.clone().unwrap_or_else(|| message.sender.clone());
-        let settings = (!self.force).then_some(&self.settings);
-        match withdraw(draft, &self.conversation, self.target, &by, settings).await {
+        let withdrawn = withdraw(draft, &self.conversation, self.target, &by, &self.settings, self.force);
+        match withdrawn.await {
             Ok(()) => {}
             Err(SendError::RecallTooLate) => return Ok(RecallOutcome::TooLate),
             Err(SendError::RecallDisabled) => return Ok(RecallOutcome::Disabled),

@@ -163,7 +163,7 @@ impl Command for Submit {
         let (mut body, mut notice) = (self.body.bytes.clone(), None);
         match (self.body.kind, self.body.target) {
             (EntryKind::Recall, Some(target)) => {
-                recall::withdraw(draft, &self.conversation, target, &self.sender, Some(&self.settings))
+                recall::withdraw(draft, &self.conversation, target, &self.sender, &self.settings, false)
                     .await?;
             }
             (EntryKind::Edit, Some(target)) => {

@@ -1,10 +1,11 @@
 //! MSYNC: the protocol of the published SDKs, one protobuf envelope per binary WebSocket message.
 //!
-//! [`frame`] knows the envelope, [`login`] the first frame, [`session`] the loop that follows; [`queues`] is what a
-//! connection knows of each conversation, [`keys`] its delivery cursors, [`items`] what is delivered, [`send`] what
-//! is sent, [`kick`] the forced logout. Nothing here outlives the connection.
+//! `serve` takes a connection from its login (`login`) through its `session` to its `end`; `frame` knows the
+//! envelope, `queues` what a connection knows of each conversation, `keys` its delivery cursors, `items` what is
+//! delivered, `send` and `answers` what is sent, `kick` the forced logout. Nothing here outlives the connection.
 
 mod answers;
+mod end;
 mod frame;
 mod items;
 mod keys;
@@ -12,10 +13,11 @@ mod kick;
 mod login;
 mod queues;
 mod send;
+mod serve;
 mod session;
 
 pub use frame::{ClientFrame, FrameError, ProvisionFrame, decode_frame};
-pub(crate) use session::serve;
+pub(crate) use serve::serve;
 
 #[cfg(test)]
 mod tests_hex {
