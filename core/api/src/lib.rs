@@ -1,1 +1,22 @@
-//! The REST surface: server REST and client REST over the chat logic.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod auth;
+mod body_reader;
+mod call;
+mod config;
+mod discovery;
+mod envelope;
+mod error;
+mod files;
+mod handlers;
+mod messages;
+mod query;
+mod rate;
+mod router;
+mod service;
+mod token;
+mod users;
+
+pub use config::ApiConfig;
+pub use service::{Api, Body};

@@ -1,6 +1,7 @@
 //! What the chat logic answers when it cannot do what was asked. `core/api` and the protocols choose the wire texts.
 
-use meridian_types::NameError;
+use crate::log::LogError;
+use meridian_types::{NameError, session::SendError};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,7 +42,7 @@ pub enum ChatError {
     #[error("the server has no space left")]
     StorageFull,
     #[error("the store cannot serve now: {0}")]
-    Unavailable(#[source] meridian_ports::Error),
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why a bearer token was not accepted.
@@ -57,4 +58,34 @@ pub enum TokenError {
     Revoked,
     #[error("the token cannot be checked now")]
     Unavailable,
+}
+
+impl From<meridian_ports::Error> for ChatError {
+    fn from(error: meridian_ports::Error) -> Self {
+        match error.kind() {
+            meridian_ports::ErrorKind::Busy => Self::Busy,
+            meridian_ports::ErrorKind::Full => Self::StorageFull,
+            _ => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<LogError> for ChatError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Busy => Self::Busy,
+            LogError::Store(error) if error.kind() == meridian_ports::ErrorKind::Full => Self::StorageFull,
+            other => Self::Unavailable(other.into()),
+        }
+    }
+}
+
+impl From<LogError> for SendError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Busy => Self::Busy,
+            LogError::Store(error) if error.kind() == meridian_ports::ErrorKind::Full => Self::StorageFull,
+            _ => Self::Unavailable,
+        }
+    }
 }

@@ -1,19 +1,29 @@
 //! All chat logic: the log writers, conversations, accounts, tenants, tokens, sessions and files.
 //!
-//! [`Chat`] is the way in. Everything durable goes through a log's writer ([`log`]), one task per log, which decides
+//! [`Chat`] is the way in. Everything durable goes through a log's writer (`log`), one task per log, which decides
 //! on state in memory, assigns order, and commits many commands in one step.
 
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod clock;
 mod config;
+mod conversation;
 mod error;
+mod files;
+mod log;
+mod messages;
 mod model;
 mod service;
+mod sessions;
+mod tenants;
+mod tokens;
 
 pub use config::{AppSettings, ChatConfig, OverLimit, Registration};
 pub use error::{ChatError, TokenError};
 pub use model::{
-    App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page, RecallOutcome,
-    RecallRequest, User,
+    App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page,
+    RecallOutcome, RecallRequest, User,
 };
 pub use service::Chat;
+pub use sessions::{Attached, Session};

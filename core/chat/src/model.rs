@@ -158,6 +158,9 @@ pub struct FileRecord {
 
 impl fmt::Debug for FileRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileRecord").field("uuid", &self.uuid).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("FileRecord")
+            .field("uuid", &self.uuid)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }

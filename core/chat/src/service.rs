@@ -3,71 +3,342 @@
 use crate::{
     App, AppSettings, ChatConfig, ChatError, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser,
     OutgoingMessage, Page, RecallOutcome, RecallRequest, TokenError, User,
+    accounts::{AccountCache, Passwords},
+    clock::{Clock, MessageIds},
+    log::{Logs, Placement, Shared},
+    sessions::{Attached, Hub, PositionKeeper},
+    tenants::Apps,
+    tokens::{self, Claims},
 };
 use meridian_ports::{BlobStream, Blobs, Store};
-use meridian_types::{AppKey, MessageId, Resource, UserName};
-use std::{ops::Range, sync::Arc};
+use meridian_types::{
+    AppKey, MessageId, Millis, RegionId, Resource, UserName,
+    session::{CloseReason, Login, Refusal},
+};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::task::JoinHandle;
 
 type Result<T> = std::result::Result<T, ChatError>;
 
+/// What the parts of the chat logic share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) clock: Clock,
+    pub(crate) placement: Placement,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) positions: Arc<PositionKeeper>,
+    pub(crate) apps: Apps,
+    pub(crate) accounts: AccountCache,
+    pub(crate) passwords: Passwords,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
 /// The chat logic of one core. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Chat {}
+pub struct Chat {
+    inner: Arc<Inner>,
+}
 
-#[allow(unused_variables, clippy::unused_async, clippy::todo)] // signatures first
 impl Chat {
-    pub async fn open(config: ChatConfig, store: Arc<dyn Store>, blobs: Arc<dyn Blobs>) -> Result<Self> { todo!() }
-    /// Refuses new commands, waits for the log writers to commit what they have, writes positions.
-    pub async fn close(&self) { todo!() }
+    /// Reads the apps and starts the writers' upkeep.
+    pub async fn open(config: ChatConfig, store: Arc<dyn Store>, blobs: Arc<dyn Blobs>) -> Result<Self> {
+        let clock = Clock;
+        let region = RegionId(config.region & 63);
+        let placement = Placement { region };
+        let hub = Arc::new(Hub::new(config.session_events));
+        let ids = Arc::new(MessageIds::new(clock, region, 0));
+        let shared = Shared { store: store.clone(), clock, ids, hub: hub.clone() };
+        let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
+        let positions = Arc::new(PositionKeeper::new(store.clone(), placement));
+        let interval = Duration::from_millis(config.position_flush_ms.max(10));
+        let flusher = tokio::spawn(positions.clone().run(logs.clone(), interval));
+        let inner = Inner {
+            apps: Apps::load(&*store, placement).await?,
+            store,
+            blobs,
+            clock,
+            placement,
+            logs,
+            hub,
+            positions,
+            accounts: AccountCache::new(),
+            passwords: Passwords::new(config.password_workers),
+            flusher: Mutex::new(Some(flusher)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
 
-    // Apps
-    pub async fn app(&self, key: &AppKey) -> Result<Arc<App>> { todo!() }
-    pub async fn create_app(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> { todo!() }
-    pub async fn set_app_settings(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> { todo!() }
-    pub async fn apps(&self) -> Result<Vec<Arc<App>>> { todo!() }
+    /// Tells every session that the core goes away. New logins are the caller's to refuse.
+    pub fn end_sessions(&self) {
+        self.inner.hub.close_all(&CloseReason::Draining);
+    }
 
-    // Tokens. `ttl_s`: None = the app's setting, Some(0) = never expires.
-    pub async fn identify(&self, app: &App, bearer: &str) -> std::result::Result<Identity, TokenError> { todo!() }
-    /// When a token of this app ends, in epoch milliseconds (a far future for one that never does).
-    pub async fn token_expiry(&self, app: &App, token: &str) -> std::result::Result<u64, TokenError> { todo!() }
-    pub async fn app_token(&self, app: &App, client_id: &str, client_secret: &str, ttl_s: Option<u64>) -> Result<IssuedToken> { todo!() }
-    pub async fn user_token_by_password(&self, app: &App, user: &UserName, password: &str, ttl_s: Option<u64>) -> Result<IssuedToken> { todo!() }
+    /// Writes the positions, takes no more commands, and waits until the log writers have committed what they have.
+    pub async fn close(&self) {
+        let flusher = self.inner.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(flusher) = flusher {
+            self.inner.positions.stop();
+            if let Err(error) = flusher.await {
+                tracing::error!(%error, "the position writer ended badly");
+            }
+        }
+        self.inner.positions.flush(&self.inner.logs).await;
+        self.inner.logs.close().await;
+    }
+
+    /// Logs a device in.
+    pub async fn attach(&self, login: Login) -> std::result::Result<Attached, Refusal> {
+        self.inner.attach(login).await
+    }
+}
+
+/// Apps.
+impl Chat {
+    pub async fn app(&self, key: &AppKey) -> Result<Arc<App>> {
+        self.inner.apps.get(key).ok_or(ChatError::AppNotFound)
+    }
+
+    pub async fn create_app(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> {
+        let inner = &self.inner;
+        inner.apps.create(&inner.logs, inner.placement, key, settings).await
+    }
+
+    pub async fn set_app_settings(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> {
+        let inner = &self.inner;
+        inner.apps.set_settings(&inner.logs, inner.placement, key, settings).await
+    }
+
+    /// Every app, oldest first.
+    pub async fn apps(&self) -> Result<Vec<Arc<App>>> {
+        Ok(self.inner.apps.all())
+    }
+}
+
+/// Tokens. `ttl_s`: `None` = the app's setting, `Some(0)` = never expires.
+impl Chat {
+    /// Who a bearer token speaks for.
+    pub async fn identify(&self, app: &App, bearer: &str) -> std::result::Result<Identity, TokenError> {
+        let claims = self.inner.read_token(app, bearer)?;
+        self.inner.identify(app, &claims).await
+    }
+
+    /// When a token of this app ends, in epoch milliseconds; the year 2100 for one that never does.
+    pub async fn token_expiry(&self, app: &App, token: &str) -> std::result::Result<u64, TokenError> {
+        const YEAR_2100: Millis = Millis(4_102_444_800_000);
+        let claims = self.inner.read_token(app, token)?;
+        self.inner.identify(app, &claims).await?;
+        Ok(claims.expires_at.unwrap_or(YEAR_2100).0)
+    }
+
+    pub async fn app_token(
+        &self,
+        app: &App,
+        client_id: &str,
+        client_secret: &str,
+        ttl_s: Option<u64>,
+    ) -> Result<IssuedToken> {
+        use subtle::ConstantTimeEq;
+        if client_id != app.client_id {
+            return Err(ChatError::WrongClientId);
+        }
+        if !bool::from(client_secret.as_bytes().ct_eq(app.client_secret.as_bytes())) {
+            return Err(ChatError::WrongClientSecret);
+        }
+        let expires_in_s = ttl_s.unwrap_or(app.settings.token_ttl_s);
+        let token = tokens::sign(app, None, self.inner.clock.now(), expires_in_s);
+        Ok(IssuedToken { token, expires_in_s, user: None })
+    }
+
+    pub async fn user_token_by_password(
+        &self,
+        app: &App,
+        user: &UserName,
+        password: &str,
+        ttl_s: Option<u64>,
+    ) -> Result<IssuedToken> {
+        let account = self.inner.existing(app, user).await?;
+        if !self.inner.passwords.verify(account.password.as_deref(), password).await? {
+            return Err(ChatError::WrongPassword);
+        }
+        self.inner.issue(app, &account, ttl_s)
+    }
+
     /// The `inherit` grant: the caller has checked the app token.
-    pub async fn user_token(&self, app: &App, user: &UserName, auto_create: bool, ttl_s: Option<u64>) -> Result<IssuedToken> { todo!() }
+    pub async fn user_token(
+        &self,
+        app: &App,
+        user: &UserName,
+        auto_create: bool,
+        ttl_s: Option<u64>,
+    ) -> Result<IssuedToken> {
+        let account = match self.inner.account(app, user).await? {
+            Some(account) => account,
+            None if auto_create => {
+                let new = NewUser { username: user.clone(), password: None, nickname: None };
+                Arc::new(self.inner.register(app, new).await?)
+            }
+            None => return Err(ChatError::UserNotFound),
+        };
+        self.inner.issue(app, &account, ttl_s)
+    }
+}
 
-    // Users
-    pub async fn register(&self, app: &App, user: NewUser) -> Result<User> { todo!() }
-    pub async fn user(&self, app: &App, name: &UserName) -> Result<User> { todo!() }
-    pub async fn user_by_uuid(&self, app: &App, uuid: &str) -> Result<User> { todo!() }
+impl Inner {
+    pub(crate) fn read_token(&self, app: &App, token: &str) -> std::result::Result<Claims, TokenError> {
+        tokens::read(app, token, self.clock.now())
+    }
+
+    async fn identify(&self, app: &App, claims: &Claims) -> std::result::Result<Identity, TokenError> {
+        let Some(user) = &claims.user else { return Ok(Identity::App) };
+        let account = self.account(app, user).await.map_err(|error| {
+            tracing::warn!(error = ?error, "token cannot be checked");
+            TokenError::Unavailable
+        })?;
+        let account = account.filter(|account| account.activated).ok_or(TokenError::Revoked)?;
+        claims.check(&account)?;
+        Ok(Identity::User(user.clone()))
+    }
+
+    fn issue(
+        &self,
+        app: &App,
+        account: &crate::accounts::Account,
+        ttl_s: Option<u64>,
+    ) -> Result<IssuedToken> {
+        if !account.activated {
+            return Err(ChatError::UserBanned);
+        }
+        let expires_in_s = ttl_s.unwrap_or(app.settings.token_ttl_s);
+        let user = Some((&account.username, account.token_epoch));
+        let token = tokens::sign(app, user, self.clock.now(), expires_in_s);
+        Ok(IssuedToken { token, expires_in_s, user: Some(account.to_user()) })
+    }
+}
+
+/// Users.
+impl Chat {
+    pub async fn register(&self, app: &App, user: NewUser) -> Result<User> {
+        Ok(self.inner.register(app, user).await?.to_user())
+    }
+
+    pub async fn user(&self, app: &App, name: &UserName) -> Result<User> {
+        Ok(self.inner.existing(app, name).await?.to_user())
+    }
+
+    pub async fn user_by_uuid(&self, app: &App, uuid: &str) -> Result<User> {
+        Ok(self.inner.user_by_uuid(app, uuid).await?.to_user())
+    }
+
     /// In order of creation. A cursor that is not one of ours starts from the beginning.
-    pub async fn users(&self, app: &App, cursor: Option<&str>, limit: usize) -> Result<Page<User>> { todo!() }
-    pub async fn delete_user(&self, app: &App, name: &UserName) -> Result<User> { todo!() }
-    pub async fn set_password(&self, app: &App, name: &UserName, password: &str) -> Result<()> { todo!() }
+    pub async fn users(&self, app: &App, cursor: Option<&str>, limit: usize) -> Result<Page<User>> {
+        self.inner.users(app, cursor, limit).await
+    }
+
+    pub async fn delete_user(&self, app: &App, name: &UserName) -> Result<User> {
+        self.inner.delete_user(app, name).await
+    }
+
+    /// Ends all sessions and revokes all tokens.
+    pub async fn set_password(&self, app: &App, name: &UserName, password: &str) -> Result<()> {
+        self.inner.set_password(app, name, password).await
+    }
+
     /// Whether this is the user's password; for changes by the user themself.
-    pub async fn check_password(&self, app: &App, name: &UserName, password: &str) -> Result<bool> { todo!() }
-    /// Bans (false) or lifts a ban (true).
-    pub async fn set_activated(&self, app: &App, name: &UserName, activated: bool) -> Result<User> { todo!() }
+    pub async fn check_password(&self, app: &App, name: &UserName, password: &str) -> Result<bool> {
+        let account = self.inner.existing(app, name).await?;
+        self.inner.passwords.verify(account.password.as_deref(), password).await
+    }
+
+    /// Bans (false) or lifts a ban (true). A ban ends all sessions and revokes all tokens.
+    pub async fn set_activated(&self, app: &App, name: &UserName, activated: bool) -> Result<User> {
+        Ok(self.inner.set_activated(app, name, activated).await?.to_user())
+    }
+
     /// Ends all sessions and revokes all tokens. False when nothing was connected.
-    pub async fn force_offline(&self, app: &App, name: &UserName) -> Result<bool> { todo!() }
+    pub async fn force_offline(&self, app: &App, name: &UserName) -> Result<bool> {
+        self.inner.force_offline(app, name).await
+    }
+
     /// Ends one session. False when that device is not connected.
-    pub async fn disconnect(&self, app: &App, name: &UserName, device: &Resource) -> Result<bool> { todo!() }
-    pub fn is_online(&self, app: &App, name: &UserName) -> bool { todo!() }
-    pub fn devices(&self, app: &App, name: &UserName) -> Vec<DeviceInfo> { todo!() }
-    /// Messages that no device of the user has received.
-    pub async fn offline_count(&self, app: &App, name: &UserName) -> Result<u64> { todo!() }
+    pub async fn disconnect(&self, app: &App, name: &UserName, device: &Resource) -> Result<bool> {
+        self.inner.existing(app, name).await?;
+        Ok(self.inner.hub.close(app.tenant, name, Some(device), &CloseReason::Kicked) > 0)
+    }
+
+    #[must_use]
+    pub fn is_online(&self, app: &App, name: &UserName) -> bool {
+        self.inner.hub.is_online(app.tenant, name)
+    }
+
+    /// The connected devices.
+    #[must_use]
+    pub fn devices(&self, app: &App, name: &UserName) -> Vec<DeviceInfo> {
+        let slots = self.inner.hub.slots(app.tenant, name);
+        let info = |slot: &Arc<crate::sessions::Slot>| DeviceInfo {
+            resource: slot.device.resource.clone(),
+            uuid: slot.device.uuid.clone(),
+            name: slot.device.name.clone(),
+        };
+        slots.iter().map(info).collect()
+    }
+
+    /// Messages that no device of the user has received, at most 500 per conversation.
+    pub async fn offline_count(&self, app: &App, name: &UserName) -> Result<u64> {
+        self.inner.existing(app, name).await?;
+        self.inner.offline_count(app, name).await
+    }
+
     /// Whether a message has reached a device of the user; unknown ids count as delivered.
-    pub async fn is_delivered(&self, app: &App, name: &UserName, message: MessageId) -> Result<bool> { todo!() }
+    pub async fn is_delivered(&self, app: &App, name: &UserName, message: MessageId) -> Result<bool> {
+        self.inner.existing(app, name).await?;
+        self.inner.is_delivered(app, name, message).await
+    }
+}
 
-    // Messages
-    pub async fn send(&self, app: &App, message: OutgoingMessage) -> Result<MessageId> { todo!() }
-    pub async fn recall(&self, app: &App, request: RecallRequest) -> Result<RecallOutcome> { todo!() }
+/// Messages.
+impl Chat {
+    pub async fn send(&self, app: &App, message: OutgoingMessage) -> Result<MessageId> {
+        self.inner.send_from_rest(app, message).await
+    }
 
-    // Files
-    pub async fn store_file(&self, app: &App, file: NewFile, content: BlobStream) -> Result<FileRecord> { todo!() }
+    pub async fn recall(&self, app: &App, request: RecallRequest) -> Result<RecallOutcome> {
+        self.inner.recall_from_rest(app, request).await
+    }
+}
+
+/// Files.
+impl Chat {
+    pub async fn store_file(&self, app: &App, file: NewFile, content: BlobStream) -> Result<FileRecord> {
+        self.inner.store_file(app, file, content).await
+    }
+
     /// `None` when there is no such file.
-    pub async fn file(&self, app: &App, uuid: &str) -> Result<Option<FileRecord>> { todo!() }
-    pub async fn read_file(&self, app: &App, file: &FileRecord, range: Option<Range<u64>>) -> Result<Option<BlobStream>> { todo!() }
+    pub async fn file(&self, app: &App, uuid: &str) -> Result<Option<FileRecord>> {
+        self.inner.file(app, uuid).await
+    }
+
+    pub async fn read_file(
+        &self,
+        app: &App,
+        file: &FileRecord,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<BlobStream>> {
+        self.inner.read_file(app, file, range).await
+    }
+
     /// The thumbnail kept beside a file, if one was made.
-    pub async fn read_thumbnail(&self, app: &App, file: &FileRecord) -> Result<Option<BlobStream>> { todo!() }
-    pub async fn store_thumbnail(&self, app: &App, file: &FileRecord, content: BlobStream) -> Result<()> { todo!() }
+    pub async fn read_thumbnail(&self, app: &App, file: &FileRecord) -> Result<Option<BlobStream>> {
+        self.inner.read_thumbnail(app, file).await
+    }
+
+    pub async fn store_thumbnail(&self, app: &App, file: &FileRecord, content: BlobStream) -> Result<()> {
+        self.inner.store_thumbnail(app, file, content).await
+    }
 }

@@ -12,10 +12,11 @@ mod body;
 mod handle;
 mod session;
 
-pub use attach::{Attached, CloseReason, Credential, Device, Login, Platform, Refusal};
+pub use attach::Attached;
 pub use body::{Body, BodyError, bytes_body, empty_body};
 pub use handle::{Core, CoreHandle};
-pub use session::{
-    Batch, LinkError, PendingSend, PullRequest, RouteTo, SendError, Sent, Session, SessionEvent, Submission,
-    Unread,
+pub use meridian_types::session::{
+    Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, RouteTo,
+    SendError, Sent, SessionEvent, Submission, Unread,
 };
+pub use session::{PendingSend, Session};

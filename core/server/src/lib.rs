@@ -1,1 +1,7 @@
-//! The core role: serves the link and REST over the chat logic.
+//! The core role: serves the link and REST over the chat logic, in this process.
+
+#![forbid(unsafe_code)]
+
+mod local;
+
+pub use local::LocalCore;

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod log;
 pub mod names;
 pub mod record;
+pub mod session;
 
 mod codec;
 

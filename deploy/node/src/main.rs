@@ -1,1 +1,9 @@
-fn main() {}
+//! The `meridian` command.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meridian_node::cli::run()
+}

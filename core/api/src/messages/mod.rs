@@ -1,0 +1,6 @@
+//! Messages that servers send, and recalls.
+
+pub(crate) mod body;
+pub(crate) mod key_value;
+pub(crate) mod recall;
+pub(crate) mod send;

@@ -1,0 +1,236 @@
+//! Sends to users: `POST /messages/users`, and the older `POST /messages`.
+
+use super::body::Draft;
+use crate::{
+    body_reader::{self, SEND},
+    call::Call,
+    envelope::Envelope,
+    error::ApiError,
+    handlers::Answer,
+    rate::Group,
+    service::Body,
+};
+use futures_util::{StreamExt, stream};
+use meridian_chat::OutgoingMessage;
+use meridian_types::{MessageId, Millis, UserName};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+
+const MAX_TARGETS: usize = 600;
+/// Sends of one call that run at once: enough to fill a group commit, small beside the queues of the writers.
+const PARALLEL: usize = 64;
+/// The end of the year 9999, in milliseconds.
+const LAST_TIME: u64 = 253_402_300_799_999;
+/// Who sends when the caller does not say.
+pub(crate) const DEFAULT_SENDER: &str = "admin";
+
+type Fields = Map<String, Value>;
+
+/// A send as asked.
+#[derive(Debug)]
+struct Order {
+    from: UserName,
+    /// Each with the text that the caller used.
+    to: Vec<(String, UserName)>,
+    draft: Draft,
+    sync_device: bool,
+    online_only: bool,
+    at: Option<Millis>,
+}
+
+/// `POST /messages/users`
+pub(crate) async fn send(call: Call, body: Body) -> Answer {
+    let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    let kind =
+        body_reader::text(&fields, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
+    let Some(body) = fields.get("body").and_then(Value::as_object) else {
+        return Err(ApiError::illegal_argument("body is required"));
+    };
+    let order = order(&fields, "to", Draft::parse(kind, body, fields.get("ext"))?)?;
+    let sent = deliver(&call, order).await?;
+    let data = sent.ids.into_iter().map(|(to, id)| (to, Value::from(id.to_string()))).collect::<Fields>();
+    Ok(answer(&call, "/messages/users", data, sent.failed))
+}
+
+/// `POST /messages`, with the ids only when `useMsgId=true`.
+pub(crate) async fn send_legacy(call: Call, body: Body) -> Answer {
+    let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    match body_reader::text(&fields, "target_type")? {
+        Some("users") => {}
+        Some("chatgroups" | "chatrooms") => {
+            return Err(ApiError::not_implemented("sending to groups and rooms"));
+        }
+        _ => {
+            let text = "target_type can only be 'users' or 'chatgroups' or 'chatrooms'";
+            return Err(ApiError::illegal_argument(text));
+        }
+    }
+    let Some(message) = fields.get("msg").and_then(Value::as_object) else {
+        return Err(ApiError::illegal_argument("msg is required"));
+    };
+    let kind =
+        body_reader::text(message, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
+    let order = order(&fields, "target", Draft::parse(kind, message, fields.get("ext"))?)?;
+    let sent = deliver(&call, order).await?;
+    let with_ids = call.request.query.is_true("useMsgId");
+    let word = |id: MessageId| if with_ids { id.to_string() } else { "success".to_owned() };
+    let data = sent.ids.into_iter().map(|(to, id)| (to, Value::from(word(id)))).collect::<Fields>();
+    Ok(answer(&call, "/messages", data, sent.failed))
+}
+
+fn answer(call: &Call, path: &str, data: Fields, failed: Fields) -> http::Response<Body> {
+    let envelope = Envelope::full(call, path).data(data);
+    // Not in the documentation, which knows no partial failure; without it a caller could not tell whom to try again.
+    let envelope = if failed.is_empty() { envelope } else { envelope.set("errors", failed) };
+    envelope.into_response()
+}
+
+fn order(fields: &Fields, targets: &str, draft: Draft) -> Result<Order, ApiError> {
+    let online_only = match body_reader::text(fields, "routetype")? {
+        None | Some("" | "ROUTE_ALL") => false,
+        Some("ROUTE_ONLINE") => true,
+        Some(_) => return Err(ApiError::illegal_argument("routetype can only be 'ROUTE_ONLINE'")),
+    };
+    Ok(Order {
+        from: sender(fields)?,
+        to: receivers(fields, targets)?,
+        draft,
+        sync_device: body_reader::flag(fields, "sync_device")?,
+        online_only,
+        at: time(fields)?,
+    })
+}
+
+/// The time to record, if the caller gives one.
+fn time(fields: &Fields) -> Result<Option<Millis>, ApiError> {
+    match body_reader::number(fields, "msg_timestamp")? {
+        Some(ms) if ms > LAST_TIME => {
+            Err(ApiError::illegal_argument("msg_timestamp must be in milliseconds"))
+        }
+        ms => Ok(ms.map(Millis)),
+    }
+}
+
+pub(crate) fn sender(fields: &Fields) -> Result<UserName, ApiError> {
+    let text = match fields.get("from") {
+        None => DEFAULT_SENDER,
+        Some(_) => body_reader::text(fields, "from")?.unwrap_or_default(),
+    };
+    if text.is_empty() {
+        return Err(ApiError::illegal_argument("from can't be empty"));
+    }
+    UserName::parse(text).map_err(|error| ApiError::user_name(text, error))
+}
+
+fn receivers(fields: &Fields, name: &str) -> Result<Vec<(String, UserName)>, ApiError> {
+    let Some(targets) = fields.get(name).and_then(Value::as_array).filter(|targets| !targets.is_empty())
+    else {
+        return Err(ApiError::illegal_argument(format!("{name} must be a list of users")));
+    };
+    if targets.len() > MAX_TARGETS {
+        return Err(ApiError::illegal_argument(format!("{name} has more than {MAX_TARGETS} users")));
+    }
+    let mut seen = HashSet::new();
+    let mut receivers = Vec::with_capacity(targets.len());
+    for target in targets {
+        let text =
+            target.as_str().ok_or_else(|| ApiError::illegal_argument(format!("{name} must be strings")))?;
+        let user = UserName::parse(text).map_err(|error| ApiError::user_name(text, error))?;
+        if seen.insert(user.clone()) {
+            receivers.push((text.to_owned(), user));
+        }
+    }
+    Ok(receivers)
+}
+
+#[derive(Debug)]
+struct Sent {
+    ids: Vec<(String, MessageId)>,
+    failed: Fields,
+}
+
+/// Sends to everybody. An error only when nobody was reached: what was sent cannot be taken back.
+async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
+    if let Some(group) = Group::named("messages-users") {
+        let extra = u32::try_from(order.to.len() - 1).unwrap_or(u32::MAX);
+        call.charge(group, extra)?;
+    }
+    let Order { from, to, draft, sync_device, online_only, at } = order;
+    let (from, draft) = (&from, &draft);
+    let mut outcomes = stream::iter(to)
+        .map(|(text, to)| async move {
+            let message = OutgoingMessage {
+                from: from.clone(),
+                body: draft.encode(from, &to),
+                to,
+                sync_device,
+                online_only,
+                at,
+            };
+            (text, call.state.chat.send(&call.app, message).await)
+        })
+        .buffered(PARALLEL);
+    let mut sent = Sent { ids: Vec::new(), failed: Fields::new() };
+    let mut first_error = None;
+    while let Some((to, outcome)) = outcomes.next().await {
+        match outcome {
+            Ok(id) => sent.ids.push((to, id)),
+            Err(error) => {
+                let error = ApiError::from(error);
+                sent.failed.insert(to, error.error.into());
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    match first_error {
+        Some(error) if sent.ids.is_empty() => Err(error),
+        _ => Ok(sent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Result<Order, String> {
+        let body = json!({"msg": "hi"});
+        let draft = Draft::parse("txt", body.as_object().unwrap(), None).unwrap();
+        order(value.as_object().unwrap(), "to", draft).map_err(|error| error.description.into_owned())
+    }
+
+    #[test]
+    fn an_order_is_read() {
+        let order = read(json!({"from": "Alice", "to": ["Bob", "carl", "BOB"], "sync_device": true,
+            "routetype": "ROUTE_ONLINE", "msg_timestamp": "1700000000000"}))
+        .unwrap();
+        assert_eq!(order.from.as_str(), "alice");
+        let texts: Vec<_> = order.to.iter().map(|(text, user)| (text.as_str(), user.as_str())).collect();
+        assert_eq!(texts, [("Bob", "bob"), ("carl", "carl")]);
+        assert!(order.sync_device && order.online_only);
+        assert_eq!(order.at, Some(Millis(1_700_000_000_000)));
+
+        let order = read(json!({"to": ["bob"]})).unwrap();
+        assert_eq!(order.from.as_str(), "admin");
+        assert!(!order.sync_device && !order.online_only && order.at.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(read(json!({"from": "", "to": ["bob"]})).unwrap_err(), "from can't be empty");
+        assert_eq!(read(json!({"from": null, "to": ["bob"]})).unwrap_err(), "from can't be empty");
+        assert_eq!(read(json!({})).unwrap_err(), "to must be a list of users");
+        assert_eq!(read(json!({"to": []})).unwrap_err(), "to must be a list of users");
+        assert_eq!(read(json!({"to": "bob"})).unwrap_err(), "to must be a list of users");
+        assert_eq!(read(json!({"to": [5]})).unwrap_err(), "to must be strings");
+        assert_eq!(read(json!({"to": ["b b"]})).unwrap_err(), "username [b b] is not legal");
+        let error = read(json!({"to": ["bob"], "routetype": "ROUTE_X"})).unwrap_err();
+        assert_eq!(error, "routetype can only be 'ROUTE_ONLINE'");
+        let error = read(json!({"to": ["bob"], "msg_timestamp": u64::MAX})).unwrap_err();
+        assert_eq!(error, "msg_timestamp must be in milliseconds");
+        let many: Vec<_> = (0..601).map(|n| format!("u{n}")).collect();
+        assert_eq!(read(json!({"to": many})).unwrap_err(), "to has more than 600 users");
+        let enough: Vec<_> = (0..600).map(|n| format!("u{n}")).collect();
+        assert_eq!(read(json!({"to": enough})).unwrap().to.len(), 600);
+    }
+}

@@ -1,0 +1,10 @@
+//! The REST surface over a real chat logic, in memory, with files in a folder: what a caller sends and what comes back.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod files;
+mod messages;
+mod metrics;
+mod pipeline;
+mod server;
+mod tokens;
+mod users;

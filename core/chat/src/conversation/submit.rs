@@ -1,0 +1,208 @@
+//! One send into a conversation of two: a message, receipt, recall or edit.
+
+use crate::{
+    App, AppSettings, OutgoingMessage,
+    conversation::{
+        body::{self, ReadBody},
+        edit, recall,
+    },
+    log::{Command, Draft, LogError, NewEntry},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use meridian_ports::IdempotencyHit;
+use meridian_types::{
+    Audience, ConversationKey, EntryKind, IdempotencyKey, Millis, Resource, TenantId, UserName,
+    session::{RouteTo, SendError, Sent, Submission},
+};
+use sha2::{Digest, Sha256};
+
+/// Idempotency ids are signed 63-bit numbers in every store.
+const CLIENT_ID_MASK: u64 = u64::MAX >> 1;
+
+/// A send, checked as far as it can be without the log.
+pub(crate) struct Submit {
+    conversation: ConversationKey,
+    sender: UserName,
+    sender_device: Option<Resource>,
+    audience: Audience,
+    body: ReadBody,
+    ext: Bytes,
+    idempotency: Option<IdempotencyKey>,
+    online_only: bool,
+    at: Option<Millis>,
+    settings: AppSettings,
+}
+
+impl Submit {
+    /// A send from an attached device.
+    pub(crate) fn from_device(
+        app: &App,
+        sender: &UserName,
+        device: Option<Resource>,
+        submission: Submission,
+    ) -> Result<Self, SendError> {
+        if submission.to_conference {
+            return Err(SendError::GroupNotFound);
+        }
+        if matches!(submission.route, RouteTo::Members(_)) {
+            return Err(SendError::UnsupportedTarget);
+        }
+        let limit = app.settings.message_limit;
+        if submission.body.len() + submission.ext.len() > limit {
+            return Err(SendError::TooLarge { limit });
+        }
+        let to = submission.user().ok_or(SendError::Malformed)?;
+        let to_device = match &submission.to_device {
+            Some(_) => Some(submission.device().ok_or(SendError::Malformed)?),
+            None => None,
+        };
+        let body = body::read(&submission.body, sender, &to)?;
+        let conversation = ConversationKey::pair(sender, &to);
+        let idempotency = device.as_ref().map(|device| IdempotencyKey {
+            stream: stream(app.tenant, &conversation, sender, device),
+            id: submission.client_id & CLIENT_ID_MASK,
+        });
+        let audience = match (to_device, body.kind) {
+            (Some(device), _) => Audience::Device(device),
+            // Only the author of a message wants to know that it arrived.
+            (None, EntryKind::DeliveryReceipt) => Audience::Others,
+            (None, _) => Audience::Everyone,
+        };
+        Ok(Self {
+            conversation,
+            sender: sender.clone(),
+            sender_device: device,
+            audience,
+            online_only: submission.route == RouteTo::OnlineOnly && body.kind == EntryKind::Message,
+            body,
+            ext: submission.ext,
+            idempotency,
+            at: None,
+            settings: app.settings.clone(),
+        })
+    }
+
+    /// A message sent by REST.
+    pub(crate) fn from_rest(app: &App, message: OutgoingMessage) -> Result<Self, SendError> {
+        let limit = app.settings.message_limit;
+        if message.body.len() > limit {
+            return Err(SendError::TooLarge { limit });
+        }
+        let body = body::read(&message.body, &message.from, &message.to)?;
+        if body.kind != EntryKind::Message {
+            return Err(SendError::Malformed);
+        }
+        Ok(Self {
+            conversation: ConversationKey::pair(&message.from, &message.to),
+            sender: message.from,
+            sender_device: None,
+            audience: if message.sync_device { Audience::Everyone } else { Audience::Others },
+            online_only: message.online_only,
+            body,
+            ext: Bytes::new(),
+            idempotency: None,
+            at: message.at,
+            settings: app.settings.clone(),
+        })
+    }
+
+    pub(crate) fn conversation(&self) -> &ConversationKey {
+        &self.conversation
+    }
+
+    fn entry(&self, body: Bytes) -> NewEntry {
+        NewEntry {
+            conversation: self.conversation.clone(),
+            kind: self.body.kind,
+            sender: self.sender.clone(),
+            sender_device: self.sender_device.clone(),
+            audience: self.audience.clone(),
+            target: self.body.target,
+            idempotency: self.idempotency,
+            ext: self.ext.clone(),
+            body,
+            at: self.at,
+        }
+    }
+
+    /// The first answer again.
+    async fn repeat(&self, draft: &Draft<'_>, hit: IdempotencyHit) -> Result<Sent, SendError> {
+        metrics::counter!("chat_resends_total").increment(1);
+        let notice = match self.body.kind {
+            EntryKind::Edit => {
+                let entry = draft.entry(&hit.conversation, hit.seq).await.map_err(LogError::from)?;
+                entry.and_then(|entry| edit::notice_of(&entry))
+            }
+            _ => None,
+        };
+        Ok(Sent { message_id: hit.message_id, at: hit.at, notice })
+    }
+}
+
+#[async_trait]
+impl Command for Submit {
+    type Output = Sent;
+    type Error = SendError;
+
+    fn name(&self) -> &'static str {
+        "message"
+    }
+
+    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Sent, SendError> {
+        draft.load(&self.conversation).await.map_err(LogError::from)?;
+        if self.online_only {
+            let entry = draft.transient(self.entry(self.body.bytes.clone()));
+            return Ok(Sent { message_id: entry.message_id, at: entry.at, notice: None });
+        }
+        if let Some(key) = self.idempotency
+            && let Some(hit) = draft.duplicate(&self.conversation, key).await.map_err(LogError::from)?
+        {
+            return self.repeat(draft, hit).await;
+        }
+        let (mut body, mut notice) = (self.body.bytes.clone(), None);
+        match (self.body.kind, self.body.target) {
+            (EntryKind::Recall, Some(target)) => {
+                recall::withdraw(draft, &self.conversation, target, &self.sender, &self.settings, false)
+                    .await?;
+            }
+            (EntryKind::Edit, Some(target)) => {
+                let edited =
+                    edit::amend(draft, &self.conversation, target, &self.sender, &self.body, &self.settings)
+                        .await?;
+                body = edited.body;
+                notice = Some(edited.notice);
+            }
+            _ => {}
+        }
+        draft.join(&self.conversation).await.map_err(LogError::from)?;
+        let entry = draft.append(self.entry(body));
+        metrics::counter!("chat_entries_total", "kind" => kind_label(entry.kind)).increment(1);
+        Ok(Sent { message_id: entry.message_id, at: entry.at, notice })
+    }
+}
+
+fn kind_label(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Message => "message",
+        EntryKind::DeliveryReceipt => "delivery_receipt",
+        EntryKind::ReadReceipt => "read_receipt",
+        EntryKind::ConversationRead => "conversation_read",
+        EntryKind::Recall => "recall",
+        EntryKind::Edit => "edit",
+        _ => "other",
+    }
+}
+
+/// Names the sends of one device in one conversation.
+fn stream(tenant: TenantId, conversation: &ConversationKey, sender: &UserName, device: &Resource) -> u64 {
+    let mut digest = Sha256::new();
+    digest.update(tenant.0.to_be_bytes());
+    // None of these can hold the separator.
+    for part in [conversation.as_str(), sender.as_str(), device.as_str()] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let bytes = digest.finalize();
+    u64::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
+}

@@ -1,0 +1,32 @@
+//! What a writer keeps in memory of a conversation.
+
+use meridian_types::{MessageId, Seq};
+use std::collections::HashMap;
+
+/// Streams remembered per conversation; more are looked up again.
+const STREAMS: usize = 64;
+
+/// The hot state of a conversation, a fold over its entries.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conversation {
+    pub(crate) seq: Seq,
+    pub(crate) message_id: MessageId,
+    /// Both people have their `joined` relation.
+    pub(crate) joined: bool,
+    /// Greatest client message id per idempotency stream. A greater one is surely new.
+    streams: HashMap<u64, u64>,
+}
+
+impl Conversation {
+    pub(crate) fn last_of_stream(&self, stream: u64) -> Option<u64> {
+        self.streams.get(&stream).copied()
+    }
+
+    pub(crate) fn note_stream(&mut self, stream: u64, id: u64) {
+        if self.streams.len() >= STREAMS && !self.streams.contains_key(&stream) {
+            self.streams.clear();
+        }
+        let last = self.streams.entry(stream).or_default();
+        *last = (*last).max(id);
+    }
+}

@@ -1,0 +1,232 @@
+//! The draft of one operation: what a command sees of its log, and what it changes.
+
+use crate::log::writer::State;
+use bytes::Bytes;
+use meridian_ports::{EntryRange, IdempotencyHit, RelationPage, Result, find_message};
+use meridian_types::{
+    Audience, ConversationKey, Effect, Entry, EntryKind, Hash, IdempotencyKey, Kind, LogId, MessageId,
+    Millis, Object, Position, Relation, Resource, Seq, UserName,
+};
+use std::sync::Arc;
+
+/// An entry before it has its place.
+#[derive(Clone, Debug)]
+pub(crate) struct NewEntry {
+    pub(crate) conversation: ConversationKey,
+    pub(crate) kind: EntryKind,
+    pub(crate) sender: UserName,
+    pub(crate) sender_device: Option<Resource>,
+    pub(crate) audience: Audience,
+    pub(crate) target: Option<MessageId>,
+    pub(crate) idempotency: Option<IdempotencyKey>,
+    pub(crate) ext: Bytes,
+    pub(crate) body: Bytes,
+    /// A time to record instead of now.
+    pub(crate) at: Option<Millis>,
+}
+
+/// What the sessions of a conversation's people are told after the commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) entry: Arc<Entry>,
+    /// `None` for an entry that is not stored.
+    pub(crate) position: Option<Position>,
+}
+
+/// One operation in the making.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    state: &'a mut State,
+    pub(super) effects: Vec<Effect>,
+    pub(super) publications: Vec<Publication>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(state: &'a mut State) -> Self {
+        Self { state, effects: Vec::new(), publications: Vec::new() }
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Effect>, Vec<Publication>) {
+        (self.effects, self.publications)
+    }
+
+    pub(crate) fn log(&self) -> LogId {
+        self.state.head.log
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.state.clock.now()
+    }
+
+    /// Loads a conversation; an unknown one is empty. Must come before [`Draft::append`].
+    pub(crate) async fn load(&mut self, conversation: &ConversationKey) -> Result<()> {
+        self.state.conversation(conversation).await.map(|_| ())
+    }
+
+    /// The conversation's last `seq`.
+    pub(crate) async fn last_seq(&mut self, conversation: &ConversationKey) -> Result<Seq> {
+        Ok(self.state.conversation(conversation).await?.seq)
+    }
+
+    /// Makes sure that both people list the conversation, from where it is now.
+    pub(crate) async fn join(&mut self, conversation: &ConversationKey) -> Result<()> {
+        let state = self.state.conversation(conversation).await?;
+        if state.joined {
+            return Ok(());
+        }
+        let (seq, Some((low, high))) = (state.seq, conversation.people()) else { return Ok(()) };
+        let mut people = vec![low, high];
+        people.dedup();
+        for person in people {
+            if self.relation(&JOINED, person.as_str(), conversation.as_str()).await?.is_none() {
+                self.effects.push(Effect::PutRelation(Relation {
+                    kind: JOINED,
+                    from: person.to_string(),
+                    to: conversation.to_string(),
+                    rank: Position::new(self.state.head.epoch, seq).rank(),
+                    body: Bytes::new(),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The earlier entry that this key names, if there is one: committed, or waiting in this batch.
+    pub(crate) async fn duplicate(
+        &mut self,
+        conversation: &ConversationKey,
+        key: IdempotencyKey,
+    ) -> Result<Option<IdempotencyHit>> {
+        if let Some(hit) = self.state.staged_idempotency.get(&key) {
+            return Ok(Some(hit.clone()));
+        }
+        let log = self.log();
+        let store = self.state.store.clone();
+        let state = self.state.conversation(conversation).await?;
+        let last = match state.last_of_stream(key.stream) {
+            Some(last) => last,
+            None => {
+                let newest = IdempotencyKey { id: u64::MAX >> 1, ..key };
+                let last = store.idempotency(log, newest).await?.map_or(0, |hit| hit.id);
+                state.note_stream(key.stream, last);
+                last
+            }
+        };
+        if key.id > last {
+            return Ok(None);
+        }
+        Ok(store.idempotency(log, key).await?.filter(|hit| hit.id == key.id))
+    }
+
+    /// The entry with this message id.
+    pub(crate) async fn find(
+        &mut self,
+        conversation: &ConversationKey,
+        id: MessageId,
+    ) -> Result<Option<Entry>> {
+        let head = self.last_seq(conversation).await?;
+        let log = self.log();
+        find_message(&*self.state.store, log, conversation, head, id).await
+    }
+
+    pub(crate) async fn entry(&self, conversation: &ConversationKey, seq: Seq) -> Result<Option<Entry>> {
+        let range = EntryRange::after(Seq(seq.0.saturating_sub(1)), 1);
+        let found = self.state.store.entries(self.log(), conversation, range).await?;
+        Ok(found.into_iter().next().filter(|entry| entry.seq == seq))
+    }
+
+    /// Gives an entry its place and queues it. The conversation must be loaded.
+    pub(crate) fn append(&mut self, new: NewEntry) -> Arc<Entry> {
+        let (seq, message_id) = self.state.next_place(&new.conversation, &self.effects);
+        let now = self.now();
+        let entry = Entry {
+            conversation: new.conversation,
+            seq,
+            message_id,
+            at: new.at.unwrap_or(now),
+            kind: new.kind,
+            sender: new.sender,
+            sender_device: new.sender_device,
+            audience: new.audience,
+            target: new.target,
+            idempotency: new.idempotency,
+            ext: new.ext,
+            body: Some(new.body),
+        };
+        let body_hash = Hash::of(entry.body.as_deref().unwrap_or_default());
+        let shared = Arc::new(entry.clone());
+        self.effects.push(Effect::Append { entry, body_hash });
+        self.publications.push(Publication {
+            entry: shared.clone(),
+            position: Some(Position::new(self.state.head.epoch, seq)),
+        });
+        shared
+    }
+
+    /// Tells connected devices of something that is not stored; it has an id but no place.
+    pub(crate) fn transient(&mut self, new: NewEntry) -> Arc<Entry> {
+        let now = self.now();
+        let entry = Arc::new(Entry {
+            conversation: new.conversation,
+            seq: Seq(0),
+            message_id: self.state.ids.next_after(MessageId(0)),
+            at: new.at.unwrap_or(now),
+            kind: new.kind,
+            sender: new.sender,
+            sender_device: new.sender_device,
+            audience: new.audience,
+            target: new.target,
+            idempotency: None,
+            ext: new.ext,
+            body: Some(new.body),
+        });
+        self.publications.push(Publication { entry: entry.clone(), position: None });
+        entry
+    }
+
+    pub(crate) fn erase(&mut self, conversation: &ConversationKey, seq: Seq) {
+        self.effects.push(Effect::Erase { conversation: conversation.clone(), seq });
+    }
+
+    pub(crate) async fn object(&self, kind: &Kind, id: &str) -> Result<Option<Object>> {
+        match self.state.staged_objects.get(&(kind.clone(), id.to_owned())) {
+            Some(staged) => Ok(staged.clone()),
+            None => self.state.store.object(self.log(), kind, id).await,
+        }
+    }
+
+    /// Writes an object; its version follows the one that `object` gave, 0 for a new one.
+    pub(crate) fn put_object(&mut self, kind: &Kind, id: &str, rank: i64, after_version: u64, body: Bytes) {
+        let object = Object { kind: kind.clone(), id: id.to_owned(), rank, version: after_version + 1, body };
+        self.effects.push(Effect::PutObject(object));
+    }
+
+    pub(crate) fn delete_object(&mut self, kind: &Kind, id: &str) {
+        self.effects.push(Effect::DeleteObject { kind: kind.clone(), id: id.to_owned() });
+    }
+
+    pub(crate) async fn relation(&self, kind: &Kind, from: &str, to: &str) -> Result<Option<Relation>> {
+        match self.state.staged_relations.get(&(kind.clone(), from.to_owned(), to.to_owned())) {
+            Some(staged) => Ok(staged.clone()),
+            None => self.state.store.relation(self.log(), kind, from, to).await,
+        }
+    }
+
+    /// Committed relations from one id, at most `limit`.
+    pub(crate) async fn relations(&self, kind: &Kind, from: &str, limit: usize) -> Result<Vec<Relation>> {
+        let page = RelationPage::new(None, limit);
+        let found = self.state.store.relations(&[self.log()], kind, from, page).await?;
+        Ok(found.into_iter().map(|(_, relation)| relation).collect())
+    }
+
+    pub(crate) fn put_relation(&mut self, relation: Relation) {
+        self.effects.push(Effect::PutRelation(relation));
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+/// user → conversation, with the position from which the user takes part.
+pub(crate) const JOINED: Kind = Kind::new("joined");

@@ -1,0 +1,119 @@
+//! Logging a device in: who it is, whether it may, and its seat.
+
+use crate::{
+    OverLimit, TokenError,
+    accounts::Account,
+    error::ChatError,
+    log::LogError,
+    model::App,
+    service::Inner,
+    sessions::{Attached, Session, devices},
+};
+use meridian_types::{
+    AppKey, Millis, UserName,
+    session::{Credential, Login, Refusal},
+};
+use std::sync::Arc;
+
+/// Longest login extension, in bytes.
+const EXTENSION_LIMIT: usize = 1024;
+
+impl Inner {
+    pub(crate) async fn attach(self: &Arc<Self>, login: Login) -> Result<Attached, Refusal> {
+        if login.extension.len() > EXTENSION_LIMIT {
+            return Err(Refusal::Malformed);
+        }
+        let key = AppKey::parse(&login.app_key).map_err(|_| Refusal::AppNotFound)?;
+        let user = UserName::parse(&login.user).map_err(|_| Refusal::UserNotFound)?;
+        let app = self.apps.get(&key).ok_or(Refusal::AppNotFound)?;
+        let (account, token_expires_at) = self.check_credential(&app, &user, &login.credential).await?;
+
+        let refuse = app.settings.over_limit == OverLimit::Refuse;
+        let limit = app.settings.devices_per_platform.max(1);
+        let now = self.clock.now();
+        let registered = devices::register(
+            (&*self.store, &self.logs, &self.hub, &self.positions),
+            self.placement,
+            app.tenant,
+            &user,
+            &login.device,
+            now,
+        );
+        match registered.await {
+            Ok(Ok(())) => {}
+            Ok(Err(LogError::Busy)) => return Err(Refusal::Busy),
+            Ok(Err(error)) => return Err(unavailable(&error)),
+            Err(error) => return Err(unavailable(&error)),
+        }
+        let resource = login.device.resource.clone();
+        let seat = self
+            .hub
+            .seat(app.tenant, &user, login.device, &login.extension, limit, refuse)
+            .ok_or(Refusal::TooManyDevices)?;
+        let session = Session { chat: self.clone(), app: app.clone(), user: user.clone(), slot: seat.slot };
+        // A ban or a new password may have come between the check and the seat.
+        let still = self.account(&app, &user).await.map_err(|error| refusal(&error))?;
+        if still.is_none_or(|still| still.token_epoch != account.token_epoch) {
+            return Err(Refusal::CredentialMismatch);
+        }
+        let (events, closed) = (seat.events, seat.closed);
+        let app = app.key.clone();
+        Ok(Attached { app, user, resource, attached_at: now, token_expires_at, session, events, closed })
+    }
+
+    async fn check_credential(
+        &self,
+        app: &App,
+        user: &UserName,
+        credential: &Credential,
+    ) -> Result<(Arc<Account>, Option<Millis>), Refusal> {
+        let account = self.account(app, user).await.map_err(|error| refusal(&error))?;
+        let expires = match credential {
+            Credential::Token(token) => {
+                let claims = self.read_token(app, token).map_err(token_refusal)?;
+                if claims.user.as_ref() != Some(user) {
+                    return Err(Refusal::CredentialMismatch);
+                }
+                let account = account.as_ref().ok_or(Refusal::UserNotFound)?;
+                if !account.activated {
+                    return Err(Refusal::Forbidden);
+                }
+                claims.check(account).map_err(token_refusal)?;
+                claims.expires_at
+            }
+            Credential::Password(password) => {
+                let account = account.as_ref().ok_or(Refusal::UserNotFound)?;
+                let right = self.passwords.verify(account.password.as_deref(), password).await;
+                if !right.map_err(|error| refusal(&error))? {
+                    return Err(Refusal::CredentialMismatch);
+                }
+                None
+            }
+        };
+        let account = account.ok_or(Refusal::UserNotFound)?;
+        if !account.activated {
+            return Err(Refusal::Forbidden);
+        }
+        Ok((account, expires))
+    }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Refusal {
+    tracing::warn!(%error, "login failed");
+    Refusal::Unavailable
+}
+
+fn refusal(error: &ChatError) -> Refusal {
+    match error {
+        ChatError::Busy => Refusal::Busy,
+        other => unavailable(other),
+    }
+}
+
+fn token_refusal(error: TokenError) -> Refusal {
+    match error {
+        TokenError::Expired => Refusal::TokenExpired,
+        TokenError::Corrupt | TokenError::Revoked => Refusal::CredentialMismatch,
+        TokenError::Unavailable => Refusal::Unavailable,
+    }
+}

@@ -1,0 +1,261 @@
+//! The devices attached to this core, by person. Publishing never waits: a device that is slow is marked as lagging and
+//! catches up by asking.
+
+use crate::log::Publication;
+use meridian_types::{
+    Resource, TenantId, UserName,
+    session::{CloseReason, Device, SessionEvent},
+};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+
+const SHARDS: usize = 64;
+
+type Person = (TenantId, UserName);
+
+/// One attached device.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    id: u64,
+    pub(crate) device: Device,
+    events: mpsc::Sender<SessionEvent>,
+    lagging: AtomicBool,
+    close: Mutex<Option<oneshot::Sender<CloseReason>>>,
+}
+
+impl Slot {
+    fn tell(&self, event: SessionEvent) {
+        if self.lagging.load(Ordering::Relaxed) {
+            if self.events.try_send(SessionEvent::Lagged).is_err() {
+                return;
+            }
+            self.lagging.store(false, Ordering::Relaxed);
+        }
+        if self.events.try_send(event).is_err() {
+            metrics::counter!("session_lagged_total").increment(1);
+            self.lagging.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn close(&self, reason: CloseReason) {
+        let close = self.close.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(close) = close {
+            // The session may be closing by itself.
+            let _ = close.send(reason);
+        }
+    }
+}
+
+/// All devices attached to this core.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    shards: Vec<Mutex<HashMap<Person, Vec<Arc<Slot>>>>>,
+    hasher: RandomState,
+    next_id: AtomicU64,
+    event_limit: usize,
+}
+
+/// What a newly attached device gets.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) events: mpsc::Receiver<SessionEvent>,
+    pub(crate) closed: oneshot::Receiver<CloseReason>,
+}
+
+impl Hub {
+    pub(crate) fn new(event_limit: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            next_id: AtomicU64::new(1),
+            event_limit: event_limit.max(2),
+        }
+    }
+
+    fn shard(&self, person: &Person) -> MutexGuard<'_, HashMap<Person, Vec<Arc<Slot>>>> {
+        let index = self.hasher.hash_one(person) as usize % SHARDS;
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seats a device. An earlier seat of the same device is replaced; past `limit` devices of one platform, either
+    /// the longest seated ones leave or, with `refuse`, the new one does not get in (`None`).
+    pub(crate) fn seat(
+        &self,
+        tenant: TenantId,
+        user: &UserName,
+        device: Device,
+        extension: &str,
+        limit: usize,
+        refuse: bool,
+    ) -> Option<Seat> {
+        let person = (tenant, user.clone());
+        let (events, event_receiver) = mpsc::channel(self.event_limit);
+        let (close, closed) = oneshot::channel();
+        let mut shard = self.shard(&person);
+        let slots = shard.entry(person).or_default();
+        let platform = device.platform;
+        let same = |slot: &Arc<Slot>| slot.device.resource == device.resource;
+        let others = slots.iter().filter(|slot| !same(slot) && slot.device.platform == platform).count();
+        if refuse && others >= limit {
+            return None;
+        }
+        let mut excess = (others + 1).saturating_sub(limit);
+        slots.retain(|slot| {
+            let leaves = same(slot) || (excess > 0 && slot.device.platform == platform);
+            if leaves {
+                if !same(slot) {
+                    excess -= 1;
+                }
+                slot.close(CloseReason::Replaced { extension: extension.to_owned() });
+            }
+            !leaves
+        });
+        let slot = Arc::new(Slot {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            device,
+            events,
+            lagging: AtomicBool::new(false),
+            close: Mutex::new(Some(close)),
+        });
+        slots.push(slot.clone());
+        Some(Seat { slot, events: event_receiver, closed })
+    }
+
+    pub(crate) fn leave(&self, tenant: TenantId, user: &UserName, slot: &Slot) {
+        let person = (tenant, user.clone());
+        let mut shard = self.shard(&person);
+        if let Some(slots) = shard.get_mut(&person) {
+            slots.retain(|seated| seated.id != slot.id);
+            if slots.is_empty() {
+                shard.remove(&person);
+            }
+        }
+    }
+
+    pub(crate) fn slots(&self, tenant: TenantId, user: &UserName) -> Vec<Arc<Slot>> {
+        let person = (tenant, user.clone());
+        self.shard(&person).get(&person).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn is_online(&self, tenant: TenantId, user: &UserName) -> bool {
+        let person = (tenant, user.clone());
+        self.shard(&person).contains_key(&person)
+    }
+
+    pub(crate) fn is_device_online(&self, tenant: TenantId, user: &UserName, device: &str) -> bool {
+        let person = (tenant, user.clone());
+        let shard = self.shard(&person);
+        shard
+            .get(&person)
+            .is_some_and(|slots| slots.iter().any(|slot| slot.device.resource.as_str() == device))
+    }
+
+    /// Ends every session of a person, or those of one device. Gives how many there were.
+    pub(crate) fn close(
+        &self,
+        tenant: TenantId,
+        user: &UserName,
+        device: Option<&Resource>,
+        reason: &CloseReason,
+    ) -> usize {
+        let slots = self.slots(tenant, user);
+        let wanted = slots.iter().filter(|slot| device.is_none_or(|device| &slot.device.resource == device));
+        wanted
+            .map(|slot| {
+                slot.close(reason.clone());
+                self.leave(tenant, user, slot);
+            })
+            .count()
+    }
+
+    /// Ends every session of this core.
+    pub(crate) fn close_all(&self, reason: &CloseReason) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().flatten().for_each(|slot| slot.close(reason.clone()));
+        }
+    }
+
+    /// Tells the devices of the conversation's people, in the order of calls.
+    pub(crate) fn publish(&self, tenant: TenantId, publication: &Publication) {
+        let Some((low, high)) = publication.entry.conversation.people() else { return };
+        if low != high {
+            self.publish_to(&(tenant, low), publication);
+        }
+        self.publish_to(&(tenant, high), publication);
+    }
+
+    fn publish_to(&self, person: &Person, publication: &Publication) {
+        let shard = self.shard(person);
+        let Some(slots) = shard.get(person) else { return };
+        for slot in slots {
+            let entry = publication.entry.clone();
+            let deliver = entry.reaches(&person.1, &slot.device.resource);
+            match publication.position {
+                Some(position) => slot.tell(SessionEvent::Entry { entry, position, deliver }),
+                None if deliver => slot.tell(SessionEvent::Transient(entry)),
+                None => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meridian_types::session::Platform;
+
+    fn device(resource: &str, platform: Platform) -> Device {
+        Device {
+            resource: Resource::parse(resource).unwrap(),
+            uuid: String::new(),
+            name: String::new(),
+            platform,
+            sdk_version: String::new(),
+        }
+    }
+
+    fn seat(hub: &Hub, resource: &str, limit: usize, refuse: bool) -> Option<Seat> {
+        let alice = UserName::parse("alice").unwrap();
+        hub.seat(TenantId(1), &alice, device(resource, Platform::Web), "from there", limit, refuse)
+    }
+
+    #[test]
+    fn the_same_device_replaces_itself() {
+        let hub = Hub::new(8);
+        let mut first = seat(&hub, "a", 4, false).unwrap();
+        let _second = seat(&hub, "a", 4, false).unwrap();
+        let replaced = CloseReason::Replaced { extension: "from there".into() };
+        assert_eq!(first.closed.try_recv(), Ok(replaced));
+        assert_eq!(hub.slots(TenantId(1), &UserName::parse("alice").unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn past_the_limit_the_oldest_leaves_or_the_newest_is_refused() {
+        let hub = Hub::new(8);
+        let mut first = seat(&hub, "a", 2, false).unwrap();
+        let mut second = seat(&hub, "b", 2, false).unwrap();
+        assert!(seat(&hub, "c", 2, true).is_none());
+        let _third = seat(&hub, "c", 2, false).unwrap();
+        assert!(first.closed.try_recv().is_ok());
+        assert!(second.closed.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_leaving_slot_does_not_take_its_successor_along() {
+        let hub = Hub::new(8);
+        let alice = UserName::parse("alice").unwrap();
+        let first = seat(&hub, "a", 4, false).unwrap();
+        let _second = seat(&hub, "a", 4, false).unwrap();
+        hub.leave(TenantId(1), &alice, &first.slot);
+        assert!(hub.is_online(TenantId(1), &alice));
+    }
+}

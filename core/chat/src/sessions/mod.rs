@@ -1,0 +1,15 @@
+//! Connected devices: who is attached, what they are told, and how far each has read.
+
+mod attach;
+mod devices;
+mod hub;
+mod positions;
+mod session;
+mod unread;
+
+pub(crate) use devices::forget_all as forget_devices;
+pub use session::{Attached, Session};
+
+pub(crate) use hub::{Hub, Slot};
+pub(crate) use positions::PositionKeeper;
+pub(crate) use unread::{conversations_of, count_after};

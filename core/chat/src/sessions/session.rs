@@ -1,0 +1,146 @@
+//! An attached device: its commands.
+
+use crate::{
+    conversation::Submit,
+    model::App,
+    service::Inner,
+    sessions::{
+        Slot,
+        positions::device_key,
+        unread::{Joined, conversations_of, count_after, read_batch},
+    },
+};
+use meridian_ports::ErrorKind;
+use meridian_types::{
+    AppKey, ConversationKey, Entry, Millis, Position, Resource, UserName,
+    session::{
+        Batch, CloseReason, LinkError, PullRequest, SendError, Sent, SessionEvent, Submission, Unread,
+    },
+};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// A device that is logged in: who it is, its commands, and what it is told.
+#[derive(Debug)]
+pub struct Attached {
+    pub app: AppKey,
+    pub user: UserName,
+    pub resource: Resource,
+    pub attached_at: Millis,
+    pub token_expires_at: Option<Millis>,
+    pub session: Session,
+    pub events: mpsc::Receiver<SessionEvent>,
+    pub closed: oneshot::Receiver<CloseReason>,
+}
+
+/// The commands of an attached device. Dropping it detaches.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) chat: Arc<Inner>,
+    pub(super) app: Arc<App>,
+    pub(super) user: UserName,
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Session {
+    /// See the link's `Session::send`.
+    pub fn send(&self, submission: Submission) -> oneshot::Receiver<Result<Sent, SendError>> {
+        let device = Some(self.slot.device.resource.clone());
+        // Settings may have changed since the login.
+        let app = self.chat.apps.get(&self.app.key).unwrap_or_else(|| self.app.clone());
+        match Submit::from_device(&app, &self.user, device, submission) {
+            Ok(submit) => {
+                let log = self.chat.placement.conversation(app.tenant, submit.conversation());
+                self.chat.logs.submit(log, submit)
+            }
+            Err(refused) => {
+                let (reply, pending) = oneshot::channel();
+                // The receiver is in hand: this cannot fail.
+                let _ = reply.send(Err(refused));
+                pending
+            }
+        }
+    }
+
+    /// See the link's `Session::unread`.
+    pub async fn unread(&self) -> Result<Vec<Unread>, LinkError> {
+        self.read_unread().await.map_err(|error| link_error(&error))
+    }
+
+    async fn read_unread(&self) -> meridian_ports::Result<Vec<Unread>> {
+        let tenant = self.app.tenant;
+        let from = device_key(&self.user, &self.slot.device.resource);
+        let positions = self.chat.positions.load(tenant, &from).await?;
+        let logs = self.chat.placement.all_owned(tenant);
+        let mut unread = Vec::new();
+        for joined in conversations_of(&*self.chat.store, &logs, &self.user).await? {
+            let position = positions.get(&joined.conversation).copied().unwrap_or_default().max(joined.from);
+            if joined.head.seq <= position.seq {
+                continue;
+            }
+            if let Some(owed) = self.owed(&joined, position).await? {
+                unread.push(owed);
+            }
+        }
+        Ok(unread)
+    }
+
+    /// What one conversation owes the device; entries that are not for it are passed over for good.
+    async fn owed(&self, joined: &Joined, position: Position) -> meridian_ports::Result<Option<Unread>> {
+        let wanted = |entry: &Entry| self.receives(entry);
+        let (count, clear_up_to) = count_after(&*self.chat.store, joined, position, wanted).await?;
+        if clear_up_to > position {
+            self.acknowledge(&joined.conversation, clear_up_to);
+        }
+        let conversation = joined.conversation.clone();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Ok((count > 0).then_some(Unread { conversation, position: clear_up_to, count }))
+    }
+
+    /// See the link's `Session::pull`.
+    pub async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError> {
+        // A conversation of others is empty for this person.
+        if request.conversation.peer(&self.user).is_none() {
+            return Ok(Batch { entries: Vec::new(), position: request.after, more: false });
+        }
+        let log = self.chat.placement.conversation(self.app.tenant, &request.conversation);
+        let limits = (request.max_entries.max(1), request.max_bytes);
+        let place = (log, &request.conversation);
+        let wanted = |entry: &Entry| self.receives(entry);
+        let (entries, seq, more) = read_batch(&*self.chat.store, place, request.after.seq, limits, wanted)
+            .await
+            .map_err(|error| link_error(&error))?;
+        Ok(Batch { entries, position: Position { seq, ..request.after }, more })
+    }
+
+    /// See the link's `Session::acknowledge`.
+    pub fn acknowledge(&self, conversation: &ConversationKey, position: Position) {
+        if conversation.peer(&self.user).is_some() {
+            let device = &self.slot.device.resource;
+            self.chat.positions.raise(self.app.tenant, &self.user, device, conversation, position);
+        }
+    }
+
+    /// Takes the device off the books; the session can no longer be told anything.
+    pub fn detach(&self) {
+        self.chat.hub.leave(self.app.tenant, &self.user, &self.slot);
+    }
+
+    fn receives(&self, entry: &Entry) -> bool {
+        entry.reaches(&self.user, &self.slot.device.resource)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+fn link_error(error: &meridian_ports::Error) -> LinkError {
+    tracing::warn!(error = ?error, "read for a session failed");
+    match error.kind() {
+        ErrorKind::Busy => LinkError::Busy,
+        _ => LinkError::Unavailable,
+    }
+}

@@ -1,0 +1,341 @@
+//! Configuration: defaults, then file, then environment, then flags. An unknown key or a bad value stops the start with a
+//! message that names the key and where it came from.
+
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+/// Environment variables that configure begin with this: `MERIDIAN_SESSION_IDLE_S` is `session.idle_s`.
+const PREFIX: &str = "MERIDIAN_";
+/// Set for other purposes.
+const NOT_KEYS: [&str; 1] = ["MERIDIAN_CONFIG"];
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address for REST and WebSocket clients.
+    pub listen: String,
+    /// Address for metrics and administration.
+    pub admin: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Whether the first start makes the app `demo#chat`.
+    pub demo_app: bool,
+    pub region: u8,
+    pub log: LogConfig,
+    pub gateway: GatewayConfig,
+    pub core: CoreConfig,
+    pub sqlite: SqliteConfig,
+}
+
+/// Logs, on standard error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `info`, or finer: `info,meridian_gateway=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The edge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// A WebSocket without a frame from its client for so long is closed, in seconds.
+    pub idle_s: u64,
+    /// Time between pings, in seconds.
+    pub ping_s: u64,
+    /// Largest frame that a client may send, in bytes.
+    pub frame_limit: usize,
+    /// How long a stop waits for connections to end, in seconds.
+    pub drain_s: u64,
+}
+
+/// The chat logic.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoreConfig {
+    /// Commands that may wait for one log; one more is answered "busy".
+    pub writer_queue: usize,
+    /// How long acknowledged positions may stay in memory, in milliseconds.
+    pub position_flush_ms: u64,
+    /// Passwords hashed at the same time.
+    pub password_workers: usize,
+}
+
+/// The embedded store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// Connections for reads.
+    pub read_connections: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            admin: "127.0.0.1:8081".into(),
+            data_dir: "./data".into(),
+            demo_app: true,
+            region: 0,
+            log: LogConfig::default(),
+            gateway: GatewayConfig::default(),
+            core: CoreConfig::default(),
+            sqlite: SqliteConfig::default(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { connections: 15_000, idle_s: 150, ping_s: 30, frame_limit: 64 * 1024, drain_s: 10 }
+    }
+}
+
+impl Default for CoreConfig {
+    fn default() -> Self {
+        Self { writer_queue: 4096, position_flush_ms: 1000, password_workers: 2 }
+    }
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self { read_connections: 2 }
+    }
+}
+
+/// What flags set.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    pub listen: Option<String>,
+    pub admin: Option<String>,
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Puts the configuration together.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            Some(path) => read_file(path)?,
+            None => toml::Table::new(),
+        };
+        // Alone first, so that a mistake is laid at the right door.
+        parse(&table).map_err(|text| {
+            ConfigError(format!("configuration file {}: {text}", file.unwrap_or(Path::new("")).display()))
+        })?;
+        let ours: BTreeMap<String, String> = environment
+            .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
+            .collect();
+        for (name, value) in ours {
+            set_from_environment(&mut table, &name, &value)
+                .and_then(|()| parse(&table).map(drop))
+                .map_err(|text| ConfigError(format!("environment variable {name}: {text}")))?;
+        }
+        let mut config = parse(&table).map_err(ConfigError)?;
+        config.listen = overrides.listen.unwrap_or(config.listen);
+        config.admin = overrides.admin.unwrap_or(config.admin);
+        config.data_dir = overrides.data_dir.unwrap_or(config.data_dir);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        address("listen", &self.listen)?;
+        address("admin", &self.admin)?;
+        let within = |key: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError(format!("{key}: {value} is not within {low}..={high}")))
+            }
+        };
+        within("region", self.region.into(), 0, 63)?;
+        within("gateway.connections", self.gateway.connections as u64, 1, 1_000_000)?;
+        within("gateway.idle_s", self.gateway.idle_s, 1, 3600)?;
+        within("gateway.ping_s", self.gateway.ping_s, 1, 3600)?;
+        within("gateway.frame_limit", self.gateway.frame_limit as u64, 8 * 1024, 1024 * 1024)?;
+        within("gateway.drain_s", self.gateway.drain_s, 0, 600)?;
+        within("core.writer_queue", self.core.writer_queue as u64, 1, 1_000_000)?;
+        within("core.position_flush_ms", self.core.position_flush_ms, 10, 60_000)?;
+        within("core.password_workers", self.core.password_workers as u64, 1, 256)?;
+        within("sqlite.read_connections", self.sqlite.read_connections.into(), 1, 64)
+    }
+
+    pub fn listen_address(&self) -> Result<SocketAddr, ConfigError> {
+        address("listen", &self.listen)
+    }
+
+    pub fn admin_address(&self) -> Result<SocketAddr, ConfigError> {
+        address("admin", &self.admin)
+    }
+}
+
+fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| ConfigError(format!("{key}: {text:?} is no address: {error}")))?;
+    found.next().ok_or_else(|| ConfigError(format!("{key}: {text:?} has no address")))
+}
+
+fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let problem = |text: String| ConfigError(format!("configuration file {}: {text}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    text.parse().map_err(|error: toml::de::Error| problem(error.message().to_owned()))
+}
+
+fn parse(table: &toml::Table) -> Result<Config, String> {
+    // Section by section, so that an error names its key.
+    Config::deserialize(toml::Value::Table(table.clone()))
+        .map_err(|error| name_the_key(table, &error.to_string()))
+}
+
+/// The deserialiser of a value says what is wrong but not always where: find the one key whose removal mends it.
+fn name_the_key(table: &toml::Table, text: &str) -> String {
+    let text = text.trim().replace('\n', " ");
+    for path in leaves(table) {
+        let mut without = table.clone();
+        remove(&mut without, &path);
+        let still = Config::deserialize(toml::Value::Table(without)).map_err(|error| error.to_string());
+        if still.as_ref().err().is_none_or(|other| other.trim().replace('\n', " ") != text) {
+            return format!("{}: {text}", path.join("."));
+        }
+    }
+    text
+}
+
+fn leaves(table: &toml::Table) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) if !inner.is_empty() => {
+                found.extend(leaves(inner).into_iter().map(|mut path| {
+                    path.insert(0, key.clone());
+                    path
+                }));
+            }
+            _ => found.push(vec![key.clone()]),
+        }
+    }
+    found
+}
+
+fn remove(table: &mut toml::Table, path: &[String]) {
+    match path {
+        [last] => drop(table.remove(last)),
+        [first, rest @ ..] => {
+            if let Some(toml::Value::Table(inner)) = table.get_mut(first) {
+                remove(inner, rest);
+            }
+        }
+        [] => {}
+    }
+}
+
+const SECTIONS: [&str; 4] = ["log", "gateway", "core", "sqlite"];
+
+fn set_from_environment(table: &mut toml::Table, name: &str, value: &str) -> Result<(), String> {
+    let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+    let value = match (value.parse::<i64>(), value) {
+        (Ok(number), _) => toml::Value::Integer(number),
+        (_, "true") => toml::Value::Boolean(true),
+        (_, "false") => toml::Value::Boolean(false),
+        (_, text) => toml::Value::String(text.to_owned()),
+    };
+    let section = SECTIONS.iter().find(|section| {
+        key.strip_prefix(*section).is_some_and(|rest| rest.starts_with('_') && rest.len() > 1)
+    });
+    match section {
+        Some(section) => {
+            let inner = table
+                .entry(section.to_string())
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| format!("{section} is not a section"))?;
+            inner.insert(key[section.len() + 1..].to_owned(), value);
+        }
+        None => {
+            table.insert(key, value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), toml).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some(file.path()), environment, Overrides::default())
+    }
+
+    #[test]
+    fn flags_beat_environment_beat_file_beat_defaults() {
+        let toml = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\n[gateway]\nidle_s = 9";
+        let config = load(toml, &[("MERIDIAN_ADMIN", "127.0.0.1:3"), ("HOME", "/")]).unwrap();
+        assert_eq!((config.listen.as_str(), config.admin.as_str()), ("127.0.0.1:1", "127.0.0.1:3"));
+        assert_eq!((config.gateway.idle_s, config.gateway.ping_s), (9, 30));
+        let overrides = Overrides { admin: Some("127.0.0.1:4".into()), ..Overrides::default() };
+        let environment = [("MERIDIAN_ADMIN".to_owned(), "127.0.0.1:3".to_owned())];
+        assert_eq!(Config::load(None, environment.into_iter(), overrides).unwrap().admin, "127.0.0.1:4");
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        for (toml, environment, key) in [
+            ("lisen = \"x\"", None, "lisen"),
+            ("[gateway]\nidle = 5", None, "gateway.idle"),
+            ("[gateway]\nidle_s = \"soon\"", None, "gateway.idle_s"),
+            ("[gateway]\nidle_s = 0", None, "gateway.idle_s"),
+            ("listen = \"nowhere\"", None, "listen"),
+            ("region = 64", None, "region"),
+            ("", Some(("MERIDIAN_GATEWAY_IDLE_S", "soon")), "MERIDIAN_GATEWAY_IDLE_S"),
+            ("", Some(("MERIDIAN_COLOUR", "red")), "MERIDIAN_COLOUR"),
+            ("listen = ", None, "configuration file"),
+        ] {
+            let error = load(toml, environment.as_slice()).unwrap_err().to_string();
+            assert!(error.contains(key), "{toml:?} {environment:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A running node: backends, core, edge and admin port, started in that order and stopped in the other.
+
+use crate::{Config, admin::Admin, demo, telemetry};
+use anyhow::Context;
+use meridian_api::{Api, ApiConfig};
+use meridian_chat::{Chat, ChatConfig};
+use meridian_fs::FsBlobs;
+use meridian_gateway::{Gateway, GatewayConfig};
+use meridian_link::CoreHandle;
+use meridian_ports::{Blobs, Store};
+use meridian_server::LocalCore;
+use meridian_sqlite::{SqliteConfig, SqliteStore};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// Where the running server's addresses are written, for tools that start it on port 0.
+const ADDRESSES: &str = "listening.json";
+
+/// A node with every role in this process, ready to run.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    store: Arc<SqliteStore>,
+    core: LocalCore,
+    gateway: Gateway,
+    admin: Admin,
+}
+
+/// Runs a node until it is told to stop.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = telemetry::start_metrics()?;
+    let node = Node::start(config, metrics).await?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    node.run(stop).await
+}
+
+impl Node {
+    /// Opens everything; when this returns, clients can connect.
+    pub async fn start(
+        config: Config,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        let data_dir = &config.data_dir;
+        // Holds secrets: nobody else may look.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
+        let store = Arc::new(SqliteStore::open(sqlite_config(&config)).await?);
+        let blobs: Arc<dyn Blobs> = Arc::new(FsBlobs::open(data_dir.join("files")).await?);
+        tracing::info!(store = store.describe(), blobs = blobs.describe(), "backends are open");
+
+        let chat = Chat::open(chat_config(&config), store.clone(), blobs).await?;
+        let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
+        let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
+        let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
+            .await
+            .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
+        let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)
+            .await
+            .with_context(|| format!("admin: cannot listen on {}", config.admin))?;
+        let (listen, admin_address) = (gateway.local_addr(), admin.local_addr());
+        write_addresses(&data_dir.join(ADDRESSES), listen, admin_address)?;
+        tracing::info!(%listen, admin = %admin_address, data_dir = %data_dir.display(), "ready");
+        if let Some(app) = demo {
+            greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
+        }
+        Ok(Self { config, store, core, gateway, admin })
+    }
+
+    /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let (stopping, stopped) = watch::channel(false);
+        let mut gateway = tokio::spawn(self.gateway.run(wait_for(stopped.clone())));
+        let mut admin = tokio::spawn(self.admin.run(wait_for(stopped)));
+        tokio::select! {
+            () = stop => tracing::info!("stopping"),
+            ended = &mut gateway => tracing::error!(?ended, "the gateway ended by itself"),
+            ended = &mut admin => tracing::error!(?ended, "the admin port ended by itself"),
+        }
+        self.core.drain();
+        // Every receiver lives in the two tasks.
+        let _ = stopping.send(true);
+        let patience = Duration::from_secs(self.config.gateway.drain_s + 5);
+        if !gateway.is_finished() && tokio::time::timeout(patience, &mut gateway).await.is_err() {
+            tracing::warn!("connections did not end in time");
+            gateway.abort();
+        }
+        self.core.close().await;
+        if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
+            admin.abort();
+        }
+        self.store.close().await;
+        remove_addresses(&self.config.data_dir.join(ADDRESSES));
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn wait_for(mut stopped: watch::Receiver<bool>) {
+    // An error means that the node is gone, which is a stop as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn database_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("meridian.db")
+}
+
+fn sqlite_config(config: &Config) -> SqliteConfig {
+    let mut sqlite = SqliteConfig::new(database_path(&config.data_dir));
+    sqlite.read_connections = config.sqlite.read_connections;
+    sqlite
+}
+
+fn chat_config(config: &Config) -> ChatConfig {
+    ChatConfig {
+        region: config.region,
+        writer_queue: config.core.writer_queue,
+        position_flush_ms: config.core.position_flush_ms,
+        password_workers: config.core.password_workers,
+        ..ChatConfig::default()
+    }
+}
+
+fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
+    Ok(GatewayConfig {
+        listen: config.listen_address()?,
+        max_connections: config.gateway.connections,
+        idle_timeout: Duration::from_secs(config.gateway.idle_s),
+        ping_interval: Duration::from_secs(config.gateway.ping_s),
+        max_frame_bytes: config.gateway.frame_limit,
+        drain_timeout: Duration::from_secs(config.gateway.drain_s),
+        ..GatewayConfig::default()
+    })
+}
+
+fn write_addresses(path: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+    let json = serde_json::json!({ "listen": listen.to_string(), "admin": admin.to_string() });
+    let draft = path.with_extension("json.new");
+    std::fs::write(&draft, json.to_string())?;
+    // A reader sees the whole file or none.
+    std::fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn remove_addresses(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(%error, "no addresses to remove");
+    }
+}
+
+#[allow(clippy::print_stdout)] // what a person who has just started the server reads
+fn greet(listen: SocketAddr, credentials: &Path, app_key: &str) {
+    println!(
+        "\nMeridian is ready.\n  REST       http://{listen}\n  WebSocket  ws://{listen}/websocket\n  \
+         App key    {app_key}   (anyone may register users in this demo app)\n  Secrets    {}\n",
+        credentials.display()
+    );
+}

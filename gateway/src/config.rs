@@ -1,0 +1,77 @@
+//! Settings of the gateway.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// Settings of one gateway. The defaults suit a node that faces the internet through a load balancer or directly.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Connections at one time, HTTP and WebSocket together; one more is answered 503 and closed. Leave room below
+    /// the process's open-file limit.
+    pub max_connections: usize,
+    /// Within this time the first request head must be there.
+    pub header_timeout: Duration,
+    /// How long a connection may stay without the next request head. Longer than the idle time of a load balancer in
+    /// front, so that it never reuses a connection that is being closed.
+    pub keep_alive: Duration,
+    /// Request line and headers, in bytes.
+    pub max_header_bytes: usize,
+    /// How long the core may take for the head of a REST answer, and for that of an upload.
+    pub rest_timeout: Duration,
+    pub upload_timeout: Duration,
+    /// Without progress of a pending write for so long, the connection is closed.
+    pub write_timeout: Duration,
+    /// A WebSocket must log in within this time.
+    pub login_timeout: Duration,
+    /// How long the core may take to attach a device.
+    pub attach_timeout: Duration,
+    /// After this time a send without an answer is answered "server busy". The client gives up, and reconnects,
+    /// after 15 s.
+    pub answer_timeout: Duration,
+    /// How long the core may take to list or pull a queue.
+    pub pull_timeout: Duration,
+    /// Time before a pull or list that failed is offered again.
+    pub retry_delay: Duration,
+    /// Interval of WebSocket pings.
+    pub ping_interval: Duration,
+    /// A session without any frame from its client, pongs included, for so long is closed.
+    pub idle_timeout: Duration,
+    /// Largest WebSocket message from a client, in bytes.
+    pub max_frame_bytes: usize,
+    /// Sends of one session that may wait for their answer, and pulls that may wait for their turn; with more the
+    /// socket is not read.
+    pub max_in_flight: usize,
+    /// Entries and, about, bytes of bodies in one delivered batch.
+    pub batch_entries: usize,
+    pub batch_bytes: usize,
+    /// How long connections may take to end once the gateway drains.
+    pub drain_timeout: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 15_000,
+            header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            max_header_bytes: 16 * 1024,
+            rest_timeout: Duration::from_secs(30),
+            upload_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(20),
+            login_timeout: Duration::from_secs(10),
+            attach_timeout: Duration::from_secs(9),
+            answer_timeout: Duration::from_secs(14),
+            pull_timeout: Duration::from_secs(5),
+            retry_delay: Duration::from_secs(2),
+            ping_interval: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(150),
+            max_frame_bytes: 64 * 1024,
+            max_in_flight: 64,
+            batch_entries: 100,
+            batch_bytes: 256 * 1024,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

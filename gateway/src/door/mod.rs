@@ -1,0 +1,168 @@
+//! The door: what every HTTP request meets, from top to bottom, and where it goes.
+
+mod access_log;
+mod health;
+mod preflight;
+mod rest;
+mod upgrade;
+
+use crate::{config::GatewayConfig, drain::Drain};
+use access_log::AccessLog;
+use http::{HeaderName, Method, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use meridian_link::{Body, CoreHandle};
+use preflight::NoContent;
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
+use tower_http::{
+    cors::{Any, CorsLayer},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+};
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const WEBSOCKET_PATH: &str = "/websocket";
+
+type DoorService = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// What the connections of a gateway share.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) core: CoreHandle,
+    pub(crate) config: Arc<GatewayConfig>,
+    pub(crate) drain: Drain,
+    service: DoorService,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+/// What a connection and its requests tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Visit {
+    begun: AtomicBool,
+    upgrade: Mutex<Option<hyper::upgrade::OnUpgrade>>,
+}
+
+impl Visit {
+    /// A request head has arrived.
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    fn leave_upgrade(&self, upgrade: hyper::upgrade::OnUpgrade) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    pub(crate) fn take_upgrade(&self) -> Option<hyper::upgrade::OnUpgrade> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Door {
+    pub(crate) fn new(core: CoreHandle, config: Arc<GatewayConfig>, drain: Drain) -> Self {
+        let routes = service_fn({
+            let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
+            move |request: Request<Incoming>| {
+                let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
+                async move { Ok::<_, Infallible>(route(request, &core, &config, &drain).await) }
+            }
+        });
+        let service = ServiceBuilder::new()
+            .map_request(drop_odd_request_id)
+            .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+            .layer_fn(AccessLog::new)
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer_fn(NoContent::new)
+            .layer(cors())
+            .service(routes);
+        Self { core, config, drain, service: BoxCloneSyncService::new(service) }
+    }
+
+    pub(crate) fn service(&self) -> DoorService {
+        self.service.clone()
+    }
+}
+
+async fn route(
+    mut request: Request<Incoming>,
+    core: &CoreHandle,
+    config: &GatewayConfig,
+    drain: &Drain,
+) -> Response<Body> {
+    match request.uri().path() {
+        WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain),
+        "/healthz" => health::alive(),
+        "/readyz" => health::ready(core, drain),
+        _ => rest::forward(request.map(|body| body.map_err(Into::into).boxed_unsync()), core, config).await,
+    }
+}
+
+/// A client's request id is kept when it is short and printable.
+fn drop_odd_request_id<B>(mut request: Request<B>) -> Request<B> {
+    let sane = |value: &[u8]| (1..=64).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    if request.headers().get(REQUEST_ID).is_some_and(|value| !sane(value.as_bytes())) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+/// Every page may call: tokens travel in a header that pages set themselves, never in cookies.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            header::RANGE,
+            HeaderName::from_static("restrict-access"),
+            HeaderName::from_static("share-secret"),
+            HeaderName::from_static("x-requested-with"),
+            REQUEST_ID,
+        ])
+        .expose_headers([
+            header::CONTENT_RANGE,
+            header::ACCEPT_RANGES,
+            header::CONTENT_LENGTH,
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
+            header::RETRY_AFTER,
+            REQUEST_ID,
+        ])
+        .max_age(Duration::from_secs(24 * 3600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sane_request_ids_are_kept() {
+        let kept = |id: &[u8]| {
+            let request = Request::builder().header(REQUEST_ID, id).body(()).unwrap();
+            drop_odd_request_id(request).headers().contains_key(REQUEST_ID)
+        };
+        assert!(kept(b"7f3c-1"));
+        assert!(!kept(b""));
+        assert!(!kept(b"a b"));
+        assert!(!kept("é".as_bytes()));
+        assert!(!kept(&[b'a'; 65]));
+    }
+}

@@ -1,0 +1,105 @@
+//! The listener: takes connections within a limit, and owns them until they have ended.
+
+use crate::{
+    config::GatewayConfig,
+    connection,
+    door::Door,
+    drain::{self, Drain, DrainSwitch},
+};
+use meridian_link::CoreHandle;
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// How long to wait when the process or machine has run out of something.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n";
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Arc<GatewayConfig>,
+    core: CoreHandle,
+    switch: DrainSwitch,
+    drain: Drain,
+}
+
+impl Gateway {
+    /// Listens, so that from now on connections wait in the backlog. Serves nothing before [`Gateway::run`].
+    pub async fn bind(config: GatewayConfig, core: CoreHandle) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let (switch, drain) = drain::drain();
+        Ok(Self { listener, address, config: Arc::new(config), core, switch, drain })
+    }
+
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` resolves; then refuses new connections, tells the others, and waits for them up to
+    /// [`GatewayConfig::drain_timeout`].
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listener, address, config, core, switch, drain } = self;
+        let door = Door::new(core, config.clone(), drain);
+        let permits = Arc::new(Semaphore::new(config.max_connections));
+        let mut connections = JoinSet::new();
+        tracing::info!(%address, "gateway listens");
+
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => match permits.clone().try_acquire_owned() {
+                        Ok(permit) => {
+                            let serve = connection::serve(stream, peer, door.clone());
+                            connections.spawn(async move {
+                                let _permit = permit;
+                                serve.await;
+                            });
+                        }
+                        Err(_) => turn_away(&stream),
+                    },
+                    Err(error) => pause_after(&error).await,
+                },
+                // An ended connection, or a panic in one, which the runtime has reported.
+                Some(_) = connections.join_next() => {}
+            }
+        }
+
+        drop(listener);
+        switch.begin();
+        tracing::info!(connections = connections.len(), "gateway drains");
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(config.drain_timeout, all_ended).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections did not end in time");
+            connections.shutdown().await;
+        }
+    }
+}
+
+/// One write that may fail, so that a flood cannot make the listener wait.
+fn turn_away(stream: &TcpStream) {
+    metrics::counter!("gateway_connections_refused_total").increment(1);
+    let _ = stream.try_write(FULL);
+}
+
+/// A connection that was reset before it was accepted costs nothing; anything else, such as no more file
+/// descriptors, would fail again at once.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+        tracing::error!(%error, "cannot accept connections");
+        metrics::counter!("gateway_accept_errors_total").increment(1);
+        sleep(EXHAUSTED_PAUSE).await;
+    }
+}

@@ -1,0 +1,3 @@
+//! The client protocols, one folder each.
+
+pub mod msync;

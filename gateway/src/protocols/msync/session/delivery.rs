@@ -1,0 +1,279 @@
+//! The receiving half: lists, pulls, pushes and wake-ups.
+
+use super::{End, Session, now};
+use crate::protocols::msync::{
+    frame,
+    items::{Cursor, delivery, queue_name},
+    queues::{Answer, Live},
+};
+use futures_util::future::BoxFuture;
+use meridian_link::{Batch, LinkError, PullRequest, SessionEvent, Unread};
+use meridian_types::{
+    ConversationKey, Entry, Position, UserName,
+    msync::{Jid, MetaQueue},
+};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+
+/// Conversations in one answer to UNREAD; the client pulls all of them at once. The others are noticed one by one.
+const LISTED: usize = 500;
+
+/// What the core is asked for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// The client's UNREAD waits for the list.
+    Unread,
+    /// The list is needed after a gap; nobody waits.
+    Resync,
+    Pull(ConversationKey),
+}
+
+/// What the core has answered.
+pub(super) enum Granted {
+    Unread { asked: bool, list: Result<Vec<Unread>, LinkError> },
+    Pulled { conversation: ConversationKey, after: Position, batch: Result<Batch, LinkError> },
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
+    pub(super) async fn unread(&mut self) -> Result<(), End> {
+        if !self.synced {
+            // A list under way will do for this UNREAD too, but each is answered.
+            self.wishes.push_back(Wish::Unread);
+            return self.ask_next().await;
+        }
+        self.answer_heartbeat().await
+    }
+
+    /// From local state alone: lists what was not sent on this connection.
+    async fn answer_heartbeat(&mut self) -> Result<(), End> {
+        let owed = self.queues.list_owed();
+        self.answer_unread(owed.iter().map(|conversation| (conversation, 1))).await
+    }
+
+    async fn answer_unread<'a>(
+        &mut self,
+        listed: impl Iterator<Item = (&'a ConversationKey, u32)>,
+    ) -> Result<(), End> {
+        let queues = listed.filter_map(|(conversation, count)| {
+            let queue = queue_name(&self.me, conversation)?;
+            Some(MetaQueue { queue: Some(self.jid(&queue)), n: Some(count) })
+        });
+        let answer = frame::unread(queues.collect(), now().0);
+        self.feed("unread", answer).await
+    }
+
+    pub(super) async fn pull(&mut self, queue: Jid, key: Option<u64>) -> Result<(), End> {
+        let conversation =
+            UserName::parse(queue.name()).ok().map(|peer| ConversationKey::pair(&self.me.user, &peer));
+        let Some(conversation) = conversation.filter(|conversation| self.queues.knows(conversation)) else {
+            // Nothing is known of it, so it is caught up, or never was a queue of this person.
+            return self.feed("drained", frame::drained(queue)).await;
+        };
+        if let Some(position) = key.and_then(|key| self.queues.acknowledged(&conversation, key)) {
+            self.link.acknowledge(&conversation, position);
+        }
+        self.queues.asked(&conversation);
+        self.wishes.push_back(Wish::Pull(conversation));
+        self.ask_next().await
+    }
+
+    /// Takes up wishes in order until one needs the core.
+    pub(super) async fn ask_next(&mut self) -> Result<(), End> {
+        while self.under_way.is_none() {
+            let Some(wish) = self.wishes.pop_front() else {
+                if self.wishes.capacity() > 8 {
+                    self.wishes = VecDeque::new();
+                }
+                break;
+            };
+            match wish {
+                Wish::Unread if self.synced => self.answer_heartbeat().await?,
+                Wish::Unread => self.under_way = Some(self.list(true)),
+                Wish::Resync if self.synced => {}
+                Wish::Resync => self.under_way = Some(self.list(false)),
+                Wish::Pull(conversation) => match self.queues.answer(&conversation) {
+                    Answer::Drained => self.answer_drained(&conversation).await?,
+                    Answer::After(after) => self.under_way = Some(self.ask(conversation, after)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, asked: bool) -> BoxFuture<'static, Granted> {
+        let (link, limit) = (self.link.clone(), self.config.pull_timeout);
+        Box::pin(async move {
+            let list = timeout(limit, link.unread()).await.unwrap_or(Err(LinkError::Busy));
+            Granted::Unread { asked, list }
+        })
+    }
+
+    fn ask(&self, conversation: ConversationKey, after: Position) -> BoxFuture<'static, Granted> {
+        let (link, limit) = (self.link.clone(), self.config.pull_timeout);
+        let request = PullRequest {
+            conversation: conversation.clone(),
+            after,
+            max_entries: self.config.batch_entries,
+            max_bytes: self.config.batch_bytes,
+        };
+        Box::pin(async move {
+            let batch = timeout(limit, link.pull(request)).await.unwrap_or(Err(LinkError::Busy));
+            Granted::Pulled { conversation, after, batch }
+        })
+    }
+
+    pub(super) async fn granted(&mut self, granted: Granted) -> Result<(), End> {
+        match granted {
+            Granted::Unread { asked, list: Ok(list) } => self.listed(asked, list).await,
+            Granted::Unread { asked, list: Err(error) } => {
+                tracing::warn!(%error, "cannot list what is owed");
+                self.retry_later();
+                // An UNREAD is always answered; the notices come when the list does.
+                if asked { self.answer_unread(std::iter::empty()).await } else { Ok(()) }
+            }
+            Granted::Pulled { conversation, after, batch: Ok(batch) } => {
+                self.pulled(conversation, after, batch).await
+            }
+            Granted::Pulled { conversation, batch: Err(error), .. } => {
+                tracing::warn!(%error, "cannot pull");
+                self.queues.pull_failed(&conversation);
+                self.retry_later();
+                self.answer_drained(&conversation).await
+            }
+        }
+    }
+
+    async fn listed(&mut self, asked: bool, mut list: Vec<Unread>) -> Result<(), End> {
+        self.synced = true;
+        list.retain(|unread| queue_name(&self.me, &unread.conversation).is_some());
+        let (told, rest) = if asked { list.split_at(list.len().min(LISTED)) } else { list.split_at(0) };
+        told.iter().for_each(|unread| self.queues.owe(unread, true));
+        rest.iter().for_each(|unread| self.queues.owe(unread, false));
+        if asked {
+            self.answer_unread(told.iter().map(|unread| (&unread.conversation, unread.count))).await?;
+        }
+        for unread in rest {
+            self.wake(&unread.conversation).await?;
+        }
+        Ok(())
+    }
+
+    async fn pulled(
+        &mut self,
+        conversation: ConversationKey,
+        after: Position,
+        batch: Batch,
+    ) -> Result<(), End> {
+        let progress = batch.position > after;
+        let more = self.queues.pulled(&conversation, batch.position, batch.more);
+        if batch.entries.iter().any(|entry| entry.body.is_some()) {
+            let Some(queue) = queue_name(&self.me, &conversation) else { return Ok(()) };
+            let entries = batch.entries.iter().map(Arc::as_ref);
+            self.deliver(&conversation, &queue, entries, batch.position).await?;
+            self.queues.answered(&conversation);
+            return Ok(());
+        }
+        if more && progress {
+            // A stretch that is not for this device: the client waits for what follows it.
+            self.wishes.push_front(Wish::Pull(conversation));
+            return Ok(());
+        }
+        if more {
+            // An entry was announced that the core does not show yet.
+            self.retry_later();
+        }
+        self.answer_drained(&conversation).await
+    }
+
+    async fn deliver<'a>(
+        &mut self,
+        conversation: &ConversationKey,
+        queue: &UserName,
+        entries: impl Iterator<Item = &'a Entry> + Clone,
+        position: Position,
+    ) -> Result<(), End> {
+        let key = self.keys.next();
+        self.queues.pushed(conversation, key, position);
+        let frame = delivery(&self.me, queue, entries, Cursor::Key(key));
+        self.feed("delivery", frame).await
+    }
+
+    /// "Empty, last": ends a pull of the client.
+    async fn answer_drained(&mut self, conversation: &ConversationKey) -> Result<(), End> {
+        if let Some(position) = self.queues.answered(conversation) {
+            self.link.acknowledge(conversation, position);
+        }
+        let Some(queue) = queue_name(&self.me, conversation) else { return Ok(()) };
+        let frame = frame::drained(self.jid(&queue));
+        self.feed("drained", frame).await
+    }
+
+    pub(super) async fn event(&mut self, event: SessionEvent) -> Result<(), End> {
+        match event {
+            SessionEvent::Entry { entry, position, deliver } => {
+                let conversation = &entry.conversation;
+                let queue = queue_name(&self.me, conversation).filter(|_| deliver && entry.body.is_some());
+                match (self.queues.live(conversation, position, queue.is_some()), queue) {
+                    (Live::Push, Some(queue)) => {
+                        self.deliver(conversation, &queue, [&*entry].into_iter(), position).await
+                    }
+                    (Live::Acknowledge(position), _) => {
+                        self.link.acknowledge(conversation, position);
+                        Ok(())
+                    }
+                    (Live::Push, None) | (Live::Later, _) => self.wake(conversation).await,
+                }
+            }
+            SessionEvent::Transient(entry) => {
+                let Some(queue) = queue_name(&self.me, &entry.conversation) else { return Ok(()) };
+                let frame = delivery(&self.me, &queue, [&*entry].into_iter(), Cursor::Last);
+                self.feed("delivery", frame).await
+            }
+            SessionEvent::Lagged => {
+                metrics::counter!("gateway_lagged_total").increment(1);
+                self.resync().await
+            }
+        }
+    }
+
+    /// Asks for the list again; events wait until it is there.
+    async fn resync(&mut self) -> Result<(), End> {
+        self.synced = false;
+        self.wishes.push_back(Wish::Resync);
+        self.ask_next().await
+    }
+
+    /// Tells the client that something is owed, if it must be told.
+    async fn wake(&mut self, conversation: &ConversationKey) -> Result<(), End> {
+        let Some(queue) = queue_name(&self.me, conversation) else { return Ok(()) };
+        let Some(wake) = self.queues.wake(conversation) else { return Ok(()) };
+        let queue = self.jid(&queue);
+        if wake.clear_first {
+            self.feed("drained", frame::drained(queue.clone())).await?;
+        }
+        self.feed("notice", frame::notice(queue)).await
+    }
+
+    /// Offers again what could not be listed or pulled.
+    pub(super) async fn retry(&mut self) -> Result<(), End> {
+        if !self.synced {
+            return self.resync().await;
+        }
+        for conversation in self.queues.owed() {
+            self.wake(&conversation).await?;
+        }
+        Ok(())
+    }
+
+    fn retry_later(&mut self) {
+        let at = tokio::time::Instant::now() + self.config.retry_delay;
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn jid(&self, user: &UserName) -> Jid {
+        frame::user_jid(self.me.app.as_str(), user.as_str())
+    }
+}

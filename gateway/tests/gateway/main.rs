@@ -1,0 +1,11 @@
+//! A real listener, a real WebSocket client over TCP, and a scripted core in the same process.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
+mod client;
+mod core;
+mod http;
+mod limits;
+mod login;
+mod queues;
+mod sends;
