@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_login_carries_the_token_twice() {
         let frame = MSync::decode(login("org#app", "alice", "T", "r")).unwrap();
-        assert_eq!((frame.auth(), frame.guid.unwrap().client_resource()), ("$t$T", "r"));
+        assert_eq!((frame.auth(), frame.guid.clone().unwrap().client_resource()), ("$t$T", "r"));
         let provision = Provision::decode(frame.payload.unwrap()).unwrap();
         assert_eq!((provision.resource(), provision.auth_token()), ("r", r#"{"token":"$t$T"}"#));
         assert_eq!(MSync::decode(unread()).unwrap().command, Some(1));
