@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{Config, config::Overrides, serve, telemetry};
+use crate::{Config, check, config::Overrides, serve, telemetry};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -15,6 +15,12 @@ struct Cli {
 enum Command {
     /// Run the server (the default).
     Serve(Serve),
+    /// Check the stored logs of a stopped server: chains, dense positions, and that replaying them gives the same data.
+    Check {
+        /// The data folder.
+        #[arg(long, default_value = "./data")]
+        data_dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -38,6 +44,7 @@ struct Serve {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve(Serve::default())) {
         Command::Serve(args) => run_serve(args),
+        Command::Check { data_dir } => run_check(&data_dir),
     };
     match outcome {
         Ok(code) => code,
@@ -60,6 +67,11 @@ fn run_serve(args: Serve) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(&config.log)?;
     runtime()?.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_check(data_dir: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let sound = runtime()?.block_on(check(data_dir))?;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

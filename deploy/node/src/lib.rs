@@ -7,10 +7,12 @@
 pub mod cli;
 
 mod admin;
+mod check;
 mod config;
 mod demo;
 mod serve;
 mod telemetry;
 
+pub use check::check;
 pub use config::{Config, ConfigError};
 pub use serve::{Node, serve};

@@ -17,7 +17,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Seat {
     pub(crate) login: Login,
     pub(crate) events: mpsc::Sender<SessionEvent>,
     pub(crate) closed: oneshot::Sender<CloseReason>,
-    calls: mpsc::UnboundedReceiver<Call>,
+    pub(crate) calls: mpsc::UnboundedReceiver<Call>,
 }
 
 impl Seat {
@@ -161,6 +161,8 @@ pub(crate) enum Attach {
 struct Script {
     attach: Mutex<Attach>,
     ready: AtomicBool,
+    /// Events that may wait for a session.
+    event_room: AtomicUsize,
     /// A request is being held, and may go on.
     held: Notify,
     released: Notify,
@@ -180,7 +182,7 @@ impl Core for Scripted {
             Attach::Hang => pending().await,
         }
         let (call, calls) = mpsc::unbounded_channel();
-        let (event, events) = mpsc::channel(256);
+        let (event, events) = mpsc::channel(self.0.event_room.load(Ordering::Relaxed));
         let (close, closed) = oneshot::channel();
         let attached = Attached {
             app: AppKey::parse(&login.app_key).map_err(|_| Refusal::Malformed)?,
@@ -245,6 +247,7 @@ impl Stage {
         let script = Script {
             attach: Mutex::new(Attach::Accept),
             ready: AtomicBool::new(true),
+            event_room: AtomicUsize::new(256),
             held: Notify::new(),
             released: Notify::new(),
             seats: seat,
@@ -276,6 +279,15 @@ impl Stage {
         self.script.released.notify_one();
     }
 
+    pub(crate) fn event_room(&self, events: usize) {
+        self.script.event_room.store(events, Ordering::Relaxed);
+    }
+
+    /// The core's ends of all coming logins.
+    pub(crate) fn take_seats(&mut self) -> mpsc::UnboundedReceiver<Seat> {
+        std::mem::replace(&mut self.seats, mpsc::unbounded_channel().1)
+    }
+
     /// The core's end of the next login.
     pub(crate) async fn seat(&mut self) -> Seat {
         timeout(PATIENCE, self.seats.recv()).await.expect("no login").unwrap()
@@ -305,13 +317,17 @@ pub(crate) fn with(peer: &str) -> ConversationKey {
 
 /// A message from alice to bob; its id is 1000 and its number in the conversation.
 pub(crate) fn entry(seq: u64) -> Arc<Entry> {
+    entry_from("alice", seq)
+}
+
+pub(crate) fn entry_from(sender: &str, seq: u64) -> Arc<Entry> {
     Arc::new(Entry {
-        conversation: with("alice"),
+        conversation: with(sender),
         seq: Seq(seq),
         message_id: MessageId(1000 + seq),
         at: now(),
         kind: EntryKind::Message,
-        sender: UserName::parse("alice").unwrap(),
+        sender: UserName::parse(sender).unwrap(),
         sender_device: Some(Resource::parse("a1").unwrap()),
         audience: Audience::Everyone,
         target: None,

@@ -4,6 +4,7 @@
 
 mod client;
 mod core;
+mod histories;
 mod http;
 mod limits;
 mod login;

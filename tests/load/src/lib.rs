@@ -1,1 +1,22 @@
-//! The load tool.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod client;
+mod errors;
+mod histogram;
+mod idle;
+mod journal;
+mod memory;
+mod open;
+mod pairs;
+mod receiver;
+mod report;
+mod rest;
+mod sender;
+mod throughput;
+mod uplink;
+mod wire;
+
+pub use cli::run;

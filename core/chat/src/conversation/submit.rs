@@ -175,7 +175,14 @@ impl Command for Submit {
             }
             _ => {}
         }
-        draft.join(&self.conversation).await.map_err(LogError::from)?;
+        // Who only ever sends by REST, as an administrator may to millions, has no use for the conversation.
+        if self.sender_device.is_some() || self.audience == Audience::Everyone {
+            draft.join(&self.conversation, &self.sender).await.map_err(LogError::from)?;
+        }
+        let peer = self.conversation.peer(&self.sender).filter(|peer| peer != &self.sender);
+        if let Some(peer) = peer {
+            draft.join(&self.conversation, &peer).await.map_err(LogError::from)?;
+        }
         let entry = draft.append(self.entry(body));
         metrics::counter!("chat_entries_total", "kind" => kind_label(entry.kind)).increment(1);
         Ok(Sent { message_id: entry.message_id, at: entry.at, notice })

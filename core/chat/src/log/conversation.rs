@@ -11,13 +11,27 @@ const STREAMS: usize = 64;
 pub(crate) struct Conversation {
     pub(crate) seq: Seq,
     pub(crate) message_id: MessageId,
-    /// Both people have their `joined` relation.
-    pub(crate) joined: bool,
+    /// People who surely have their `joined` relation.
+    joined: Vec<String>,
     /// Greatest client message id per idempotency stream. A greater one is surely new.
     streams: HashMap<u64, u64>,
 }
 
 impl Conversation {
+    pub(crate) fn has_joined(&self, person: &str) -> bool {
+        self.joined.iter().any(|joined| joined == person)
+    }
+
+    pub(crate) fn note_joined(&mut self, person: &str) {
+        if !self.has_joined(person) {
+            self.joined.push(person.to_owned());
+        }
+    }
+
+    pub(crate) fn note_left(&mut self, person: &str) {
+        self.joined.retain(|joined| joined != person);
+    }
+
     pub(crate) fn last_of_stream(&self, stream: u64) -> Option<u64> {
         self.streams.get(&stream).copied()
     }

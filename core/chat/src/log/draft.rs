@@ -68,26 +68,25 @@ impl<'a> Draft<'a> {
         Ok(self.state.conversation(conversation).await?.seq)
     }
 
-    /// Makes sure that both people list the conversation, from where it is now.
-    pub(crate) async fn join(&mut self, conversation: &ConversationKey) -> Result<()> {
+    /// Makes sure that a person lists the conversation, from where it is now.
+    pub(crate) async fn join(&mut self, conversation: &ConversationKey, person: &UserName) -> Result<()> {
+        let person = person.as_str();
         let state = self.state.conversation(conversation).await?;
-        if state.joined {
+        if state.has_joined(person) {
             return Ok(());
         }
-        let (seq, Some((low, high))) = (state.seq, conversation.people()) else { return Ok(()) };
-        let mut people = vec![low, high];
-        people.dedup();
-        for person in people {
-            if self.relation(&JOINED, person.as_str(), conversation.as_str()).await?.is_none() {
-                self.effects.push(Effect::PutRelation(Relation {
-                    kind: JOINED,
-                    from: person.to_string(),
-                    to: conversation.to_string(),
-                    rank: Position::new(self.state.head.epoch, seq).rank(),
-                    body: Bytes::new(),
-                }));
-            }
+        let seq = state.seq;
+        if self.relation(&JOINED, person, conversation.as_str()).await?.is_some() {
+            self.state.conversation(conversation).await?.note_joined(person);
+            return Ok(());
         }
+        self.effects.push(Effect::PutRelation(Relation {
+            kind: JOINED,
+            from: person.to_owned(),
+            to: conversation.to_string(),
+            rank: Position::new(self.state.head.epoch, seq).rank(),
+            body: Bytes::new(),
+        }));
         Ok(())
     }
 

@@ -90,7 +90,6 @@ impl State {
                         self.conversations.get_or_insert_mut(entry.conversation.clone(), Default::default);
                     state.seq = entry.seq;
                     state.message_id = entry.message_id;
-                    state.joined = true;
                     if let Some(key) = entry.idempotency {
                         state.note_stream(key.stream, key.id);
                         let hit = IdempotencyHit {
@@ -111,6 +110,12 @@ impl State {
                     self.staged_objects.insert((kind.clone(), id.clone()), None);
                 }
                 Effect::PutRelation(relation) => {
+                    if relation.kind == JOINED
+                        && let Some(state) =
+                            self.conversations.get_mut(&ConversationKey::from_stored(&relation.to))
+                    {
+                        state.note_joined(&relation.from);
+                    }
                     let key = (relation.kind.clone(), relation.from.clone(), relation.to.clone());
                     self.staged_relations.insert(key, Some(relation.clone()));
                 }
@@ -118,7 +123,7 @@ impl State {
                     if kind == &JOINED
                         && let Some(state) = self.conversations.get_mut(&ConversationKey::from_stored(to))
                     {
-                        state.joined = false;
+                        state.note_left(from);
                     }
                     self.staged_relations.insert((kind.clone(), from.clone(), to.clone()), None);
                 }

@@ -1,0 +1,5 @@
+//! The load tool's executable; see the library.
+
+fn main() -> std::process::ExitCode {
+    meridian_load::run()
+}
