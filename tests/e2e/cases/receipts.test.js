@@ -9,17 +9,20 @@ const newApp = fixture(test);
 test('with the option `delivery` the sender learns that the message arrived', async () => {
   const app = await newApp();
   const [alice] = await app.online('alice');
-  await app.device('bob', { delivery: true });
+  const bob = await app.device('bob', { delivery: true });
   const sent = await alice.text('bob', 'x');
   assert.equal((await alice.next('onDeliveredMessage')).mid, sent.serverMsgId);
+  // The SDK sends the receipt without a catch: let it have its answer before the close.
+  await bob.next('onReceivedMessage');
 });
 
 test('a delivery receipt for a message that was fetched later reaches the sender as well', async () => {
   const app = await newApp();
   const [alice] = await app.online('alice');
   const sent = await alice.text('bob', 'x');
-  await app.device('bob', { delivery: true });
+  const bob = await app.device('bob', { delivery: true });
   assert.equal((await alice.next('onDeliveredMessage')).mid, sent.serverMsgId);
+  await bob.next('onReceivedMessage');
 });
 
 test('a read receipt reaches the sender', async () => {

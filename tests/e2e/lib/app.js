@@ -154,8 +154,6 @@ function fixture(test) {
   });
   test.after(async () => {
     await releaseServer();
-    // The SDK leaves timers behind that would keep this process alive.
-    setTimeout(() => process.exit(), 500).unref();
   });
   return async (settings, server) => {
     const app = await App.create(settings, server);
