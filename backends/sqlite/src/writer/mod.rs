@@ -145,9 +145,9 @@ impl Writer {
     async fn take_group(&mut self, group: Vec<Waiting>) {
         let started = Instant::now();
         let (steps, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        metrics::histogram!("meridian_sqlite_group_steps").record(steps.len() as f64);
+        metrics::histogram!("sqlite_group_steps").record(steps.len() as f64);
         let verdicts = self.commit(&steps).await;
-        metrics::histogram!("meridian_sqlite_commit_seconds").record(started.elapsed().as_secs_f64());
+        metrics::histogram!("sqlite_commit_seconds").record(started.elapsed().as_secs_f64());
         for (verdict, answer) in verdicts.into_iter().zip(answers) {
             let _ = answer.send(verdict.map_err(|failure| failure.to_error("append")));
         }
