@@ -1,4 +1,4 @@
-//! Measures durable message appends: `append [folder] [seconds] [appenders] [logs]`.
+//! Measures durable message appends: `append [folder] [seconds] [appenders] [logs] [conversations per appender]`.
 //!
 //! Each log has a writer as the chat logic has: it takes what its appenders send (one operation with one entry of 300
 //! bytes and an idempotency key each), makes one step of it, and acknowledges after the commit.
@@ -21,7 +21,6 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 const BODY_BYTES: usize = 300;
-const CONVERSATIONS_PER_LOG: u64 = 100;
 
 /// A message to append, and whom to tell when it is durable.
 type Send = (u64, oneshot::Sender<()>);
@@ -31,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse::<u64>());
-    let (seconds, appenders, logs) = (number(10)?, number(100)?, number(16)?);
+    let (seconds, appenders, logs, conversations) = (number(10)?, number(100)?, number(16)?, number(1)?);
 
     let path = folder.join(format!("append-{}.db", std::process::id()));
     let store = Arc::new(SqliteStore::open(SqliteConfig::new(&path)).await?);
@@ -40,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for index in 0..u16::try_from(logs)? {
         let (queue, sends) = mpsc::channel(1024);
         queues.push(queue);
-        writers.push(tokio::spawn(write_log(store.clone(), index, sends)));
+        writers.push(tokio::spawn(write_log(store.clone(), index, conversations, sends)));
     }
     let end = Instant::now() + Duration::from_secs(seconds);
     let senders: Vec<_> = (0..appenders)
@@ -58,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     waits.sort_unstable();
     let (count, at) = (waits.len(), |share: f64| waits[((waits.len() - 1) as f64 * share) as usize]);
     println!(
-        "{}: {appenders} appenders, {logs} logs: {:.0} message operations/s ({count} in {steps} steps), \
+        "{}: {appenders} appenders of {conversations} conversations, {logs} logs: {:.0} message operations/s ({count} in {steps} steps), \
          latency p50 {:?} p99 {:?}",
         store.describe(),
         count as f64 / seconds as f64,
@@ -93,6 +92,7 @@ async fn send(queue: mpsc::Sender<Send>, appender: u64, end: Instant) -> Vec<Dur
 async fn write_log(
     store: Arc<SqliteStore>,
     index: u16,
+    conversations: u64,
     mut sends: mpsc::Receiver<Send>,
 ) -> Result<u64, meridian_ports::Error> {
     let log = LogId::new(TenantId(1), LogClass::Owned, RegionId(0), index);
@@ -104,7 +104,7 @@ async fn write_log(
         let fence = Fence { epoch: head.epoch, writer: head.writer, head: head.lsn };
         let mut operations = Vec::with_capacity(waiting.len());
         for (id, _) in &waiting {
-            let logged = LoggedOperation::after(&head, message(&head, &mut seqs, *id));
+            let logged = LoggedOperation::after(&head, message(&head, &mut seqs, conversations, *id));
             head = head.advanced_by(&logged);
             operations.push(logged);
         }
@@ -118,12 +118,12 @@ async fn write_log(
     Ok(steps)
 }
 
-fn message(head: &LogHead, seqs: &mut HashMap<u64, Seq>, id: u64) -> Operation {
-    let number = id % CONVERSATIONS_PER_LOG;
-    let people = (format!("alice{number}"), format!("bob{number}"));
+fn message(head: &LogHead, seqs: &mut HashMap<(u64, u64), Seq>, conversations: u64, id: u64) -> Operation {
+    let (appender, friend) = (id >> 32, id % conversations);
+    let people = (format!("alice{appender}"), format!("bob{friend}"));
     let parse = |name: &str| UserName::parse(name).expect("a good name");
     let (alice, bob) = (parse(&people.0), parse(&people.1));
-    let seq = seqs.entry(number).or_insert(Seq(0));
+    let seq = seqs.entry((appender, friend)).or_insert(Seq(0));
     *seq = seq.next();
     let body = Bytes::from(vec![id as u8; BODY_BYTES]);
     let body_hash = Hash::of(&body);

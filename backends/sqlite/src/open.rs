@@ -14,6 +14,10 @@ use std::{
 /// The WAL file is cut back to this size when it is reused, and a larger one is reset by the writer.
 pub(crate) const WAL_LIMIT: u64 = 64 << 20;
 
+/// 16 MiB of WAL. Every checkpoint writes a page once however often it was committed, so SQLite's 1000 pages would write
+/// the busy pages of a few hundred messages again and again.
+const CHECKPOINT_PAGES: &str = "4096";
+
 /// Of the writer. Only a foreign process (a backup, a shell) can make it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,7 +48,12 @@ pub(crate) async fn writer(config: &SqliteConfig) -> Result<SqliteConnection, sq
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", WAL_LIMIT.to_string())
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", "-65536")
+        // Statement journals, which many-row statements need, would be files.
+        .pragma("temp_store", "MEMORY")
+        // Each row statement has a text per power of two.
+        .statement_cache_capacity(256)
         .pragma("secure_delete", "ON");
     let mut connection = options.connect().await?;
     set_size_limit(&mut connection, config.size_limit).await?;

@@ -14,6 +14,8 @@ mod pairs;
 mod receiver;
 mod report;
 mod rest;
+#[cfg(test)]
+mod scripted;
 mod sender;
 mod throughput;
 mod uplink;

@@ -108,3 +108,51 @@ impl Receiver {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        scripted::{Scripted, connected},
+        uplink::STAMP_LENGTH,
+    };
+    use std::time::Duration;
+
+    async fn receiver() -> (Receiver, Scripted) {
+        let (connection, server) = connected(None).await.unwrap();
+        let span = Span::starting_now(Duration::ZERO, Duration::from_secs(60));
+        (Receiver::new(connection, "alice".into(), span), server)
+    }
+
+    fn text(number: u64) -> String {
+        let text = format!("{number:010} {:012} ", 0);
+        assert_eq!(text.len(), STAMP_LENGTH);
+        text
+    }
+
+    #[tokio::test]
+    async fn everything_is_acknowledged_and_noted_as_it_came() {
+        let (receiver, mut server) = receiver().await;
+        let (tell_last, last) = oneshot::channel();
+        let script = async {
+            for (server_id, number, key) in [(20, 2, 7), (10, 1, 8), (10, 1, 9)] {
+                assert_eq!(server.deliver(server_id, &text(number), key).await, Some(key));
+            }
+            tell_last.send(3).unwrap();
+            assert_eq!(server.deliver(30, &text(3), 10).await, Some(10));
+        };
+        let (received, ()) = tokio::join!(receiver.run(last), script);
+        let noted: Vec<_> = received.delivered.iter().map(|item| (item.number, item.server_id)).collect();
+        assert_eq!(noted, [(2, 20), (1, 10), (1, 10), (3, 30)]);
+        assert_eq!((received.measured, received.errors.total()), (4, 0));
+    }
+
+    #[tokio::test]
+    async fn an_item_of_nobody_is_a_fault() {
+        let (receiver, mut server) = receiver().await;
+        let (_tell_last, last) = oneshot::channel();
+        let script = async { server.deliver(20, "hello", 7).await };
+        let (received, _) = tokio::join!(receiver.run(last), script);
+        assert!(received.errors.to_string().contains("not expected"), "{}", received.errors);
+    }
+}

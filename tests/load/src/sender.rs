@@ -216,3 +216,76 @@ impl Sender {
         self.sent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::{Scripted, connected};
+
+    async fn sender(milliseconds: u64) -> (Sender, Scripted) {
+        let (connection, server) = connected(None).await.unwrap();
+        let texts = Texts::new("o#a", "alice", "bob", 100);
+        let span = Span::starting_now(Duration::ZERO, Duration::from_millis(milliseconds));
+        (Sender::new(connection, texts, span), server)
+    }
+
+    async fn next_id(server: &mut Scripted) -> u64 {
+        server.next_sync().await.unwrap().meta.unwrap().id()
+    }
+
+    #[tokio::test]
+    async fn a_refused_login_tells_why() {
+        let error = connected(Some("Sorry, token expired")).await.map(drop).unwrap_err();
+        assert!(format!("{error:#}").contains("Sorry, token expired"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn the_window_is_kept_and_answers_are_accounted_for() {
+        let (sender, mut server) = sender(60_000).await;
+        let script = async {
+            let ids = [next_id(&mut server).await, next_id(&mut server).await];
+            server.answer(ids[1], Ok(20)).await;
+            server.answer(ids[0], Err("server busy")).await;
+            // Two places are free again, and no more.
+            assert_eq!([next_id(&mut server).await, next_id(&mut server).await], [ids[0] + 2, ids[0] + 3]);
+            drop(server);
+        };
+        let (sent, ()) = tokio::join!(sender.closed_loop(2), script);
+        assert_eq!(sent.acknowledged, [Numbered { number: 2, server_id: 20 }]);
+        assert_eq!(sent.measured, 1);
+        assert_eq!(sent.refused.to_string(), "1 × server busy");
+        assert_eq!(sent.unanswered.to_string(), "2 × connection lost");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_twice_is_a_fault() {
+        let (sender, mut server) = sender(60_000).await;
+        let script = async {
+            let id = next_id(&mut server).await;
+            server.answer(id, Ok(20)).await;
+            server.answer(id, Ok(20)).await;
+        };
+        let (sent, ()) = tokio::join!(sender.closed_loop(1), script);
+        assert!(sent.unanswered.to_string().contains("answered before"), "{}", sent.unanswered);
+    }
+
+    #[tokio::test]
+    async fn an_open_loop_counts_from_when_a_message_was_due() {
+        let (mut sender, mut server) = sender(60_000).await;
+        // A run that has been going for a while, and a message that should have been sent in the middle of it.
+        let late = Duration::from_secs(1);
+        let due_at = sender.span.origin;
+        sender.span.origin = due_at - 2 * late;
+        sender.span.from = sender.span.origin;
+        let (due, dues) = mpsc::channel(4);
+        due.try_send(due_at - late).unwrap();
+        drop(due);
+        let script = async {
+            let id = next_id(&mut server).await;
+            server.answer(id, Ok(20)).await;
+        };
+        let (sent, ()) = tokio::join!(sender.open_loop(dues), script);
+        assert_eq!((sent.unanswered.total(), sent.acknowledged.len()), (0, 1));
+        assert!(sent.latency.max() >= late && sent.lateness.max() >= late);
+    }
+}

@@ -18,9 +18,7 @@ pub(crate) async fn commit(
     conversations: &mut ConversationHeads,
     steps: &[PreparedStep],
 ) -> Result<Vec<Result<(), Failure>>, Failure> {
-    // IMMEDIATE: the heads that are read now are still the heads at the commit.
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let mut heads = heads(connection, steps).await?;
+    let mut heads = begin(connection, steps).await?;
     let key = |step: &PreparedStep, row: &EntryRow| (step.log, row.conversation.clone());
     let appended: Vec<_> =
         steps.iter().flat_map(|step| step.appended().map(|row| key(step, row)).collect::<Vec<_>>()).collect();
@@ -38,13 +36,15 @@ pub(crate) async fn commit(
     Ok(verdicts)
 }
 
-async fn heads(
+/// Begins the transaction and reads the heads of its logs, in one hand-over. IMMEDIATE: they are still the heads at the
+/// commit.
+async fn begin(
     connection: &mut SqliteConnection,
     steps: &[PreparedStep],
 ) -> Result<HashMap<LogId, StoredHead>, Failure> {
     let ids: Vec<_> = steps.iter().map(|step| step.log.raw()).collect();
     let rows =
-        sqlx::query("SELECT id, epoch, writer, lsn FROM log WHERE id IN (SELECT value FROM json_each(?))")
+        sqlx::query("BEGIN IMMEDIATE; SELECT id, epoch, writer, lsn FROM log WHERE id IN (SELECT value FROM json_each(?))")
             .bind(serde_json::Value::from(ids).to_string())
             .fetch_all(connection)
             .await?;

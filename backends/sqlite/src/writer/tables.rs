@@ -1,33 +1,36 @@
-//! Statements that write many rows at once. Each statement is a hand-over to SQLite's thread (10 to 20 µs), so rows go in
-//! chunks of a few fixed sizes: their texts stay the same and their prepared forms cached.
+//! Statements that write many rows at once. Each statement is a hand-over to SQLite's thread and back, which costs more
+//! than a row does. So the rows of a table go in one statement, with room for the next power of two: the texts are few
+//! and their prepared forms cached; rows that are not filled are NULL and filtered out.
 
 use sqlx::{
     AssertSqlSafe, SqlSafeStr, SqlStr, SqliteConnection, error::BoxDynError, sqlite::SqliteArguments,
 };
 use std::sync::Arc;
 
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+/// Room for rows in a statement: powers of two up to this. Nine columns stay below SQLite's 32,766 parameters.
+const MOST_ROWS: usize = 1 << 8;
 
 /// A statement over rows of values.
 pub(crate) struct RowStatement {
-    /// By chunk size, falling, down to 1.
-    texts: Vec<(usize, SqlStr)>,
+    /// The text for 2^n rows at n.
+    texts: Vec<SqlStr>,
 }
 
 impl RowStatement {
-    /// `text` holds `{rows}` where `(?, ?, …), (…)` goes.
+    /// `text` holds `{rows}` where the rows are selected from; the first column is never NULL.
     fn many(text: &str, columns: usize) -> Self {
         let row = format!("({})", vec!["?"; columns].join(", "));
-        let texts = CHUNKS.map(|chunk| {
-            let text = text.replace("{rows}", &vec![row.as_str(); chunk].join(", "));
-            (chunk, AssertSqlSafe(Arc::<str>::from(text)).into_sql_str())
+        let texts = (0..=MOST_ROWS.ilog2()).map(|power| {
+            let rows = vec![row.as_str(); 1 << power].join(", ");
+            let rows = format!("SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL");
+            AssertSqlSafe(Arc::<str>::from(text.replace("{rows}", &rows))).into_sql_str()
         });
-        Self { texts: texts.into() }
+        Self { texts: texts.collect() }
     }
 
     /// A statement over one row, for what is rare.
     fn single(text: &'static str) -> Self {
-        Self { texts: vec![(1, SqlStr::from_static(text))] }
+        Self { texts: vec![SqlStr::from_static(text)] }
     }
 
     /// Writes all rows; gives the number of rows that changed.
@@ -37,17 +40,15 @@ impl RowStatement {
         rows: &[R],
         bind: impl Fn(&R, &mut Values) -> Result<(), BoxDynError>,
     ) -> Result<u64, sqlx::Error> {
-        let mut rest = rows;
         let mut changed = 0;
-        while !rest.is_empty() {
-            let Some((size, text)) = self.texts.iter().find(|(size, _)| *size <= rest.len()) else { break };
-            let (chunk, after) = rest.split_at(*size);
-            rest = after;
+        for chunk in rows.chunks(1 << (self.texts.len() - 1)) {
             let mut values = Values(SqliteArguments::default());
             for row in chunk {
                 bind(row, &mut values).map_err(sqlx::Error::Encode)?;
             }
-            let query = sqlx::query_with(text.clone(), values.0);
+            // Parameters without a value are NULL.
+            let power = chunk.len().next_power_of_two().ilog2() as usize;
+            let query = sqlx::query_with(self.texts[power].clone(), values.0);
             changed += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok(changed)
@@ -97,29 +98,29 @@ impl Tables {
     pub(crate) fn new() -> Self {
         Self {
             logs: RowStatement::many(
-                "WITH step (id, epoch, writer, head, lsn, hlc, chain) AS (VALUES {rows}) \
+                "WITH step (id, epoch, writer, head, lsn, hlc, chain) AS ({rows}) \
                  UPDATE log SET lsn = step.lsn, hlc = step.hlc, chain = step.chain FROM step \
                  WHERE log.id = step.id AND log.epoch = step.epoch AND log.writer = step.writer \
                  AND log.lsn = step.head",
                 7,
             ),
             operations: RowStatement::many(
-                "INSERT INTO operation (log, lsn, epoch, chain, detached) VALUES {rows}",
+                "INSERT INTO operation (log, lsn, epoch, chain, detached) {rows}",
                 5,
             ),
             entries: RowStatement::many(
                 "INSERT INTO entry (log, conversation, seq, message_id, at, idempotency_stream, \
-                 idempotency_id, header, body) VALUES {rows}",
+                 idempotency_id, header, body) {rows}",
                 9,
             ),
             erased: RowStatement::many(
-                "WITH erased (log, conversation, seq) AS (VALUES {rows}) \
+                "WITH erased (log, conversation, seq) AS ({rows}) \
                  UPDATE entry SET body = NULL FROM erased WHERE entry.log = erased.log \
                  AND entry.conversation = erased.conversation AND entry.seq = erased.seq",
                 3,
             ),
             objects: RowStatement::many(
-                "INSERT INTO object (log, kind, id, rank, version, body) VALUES {rows} \
+                "INSERT INTO object (log, kind, id, rank, version, body) {rows} \
                  ON CONFLICT (log, kind, id) DO UPDATE SET rank = excluded.rank, \
                  version = excluded.version, body = excluded.body",
                 6,
@@ -127,13 +128,13 @@ impl Tables {
             // Not `IN (VALUES …)`: SQLite would walk the table.
             deleted_objects: RowStatement::single("DELETE FROM object WHERE log = ? AND kind = ? AND id = ?"),
             relations: RowStatement::many(
-                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
+                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) {rows} \
                  ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank, \
                  body = excluded.body",
                 6,
             ),
             raised_relations: RowStatement::many(
-                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) VALUES {rows} \
+                "INSERT INTO relation (log, kind, from_id, to_id, rank, body) {rows} \
                  ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank \
                  WHERE excluded.rank > rank",
                 6,
@@ -168,7 +169,7 @@ mod tests {
             &tables.raised_relations,
             &tables.deleted_relations,
         ];
-        for (_, text) in statements.into_iter().flat_map(|statement| &statement.texts) {
+        for text in statements.into_iter().flat_map(|statement| &statement.texts) {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", text.as_str()));
             for row in sqlx::query(explain).fetch_all(&mut connection).await.unwrap() {
                 let detail: String = row.get("detail");

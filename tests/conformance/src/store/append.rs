@@ -159,6 +159,7 @@ pub async fn effects_happen_in_order(fixture: StoreFixture) -> Outcome {
     let store = &*fixture.store;
     let mut writer = LogWriter::claim(store, 1).await;
     let chat = pair("a", "b");
+    writer.append(vec![Effect::PutRelation(relation("r", "stored", "x", 50, "old"))]).await;
     let (step, head) = writer.step(vec![
         vec![
             erase(&chat, 2), // not there yet: nothing happens
@@ -182,6 +183,8 @@ pub async fn effects_happen_in_order(fixture: StoreFixture) -> Outcome {
             Effect::PutRelation(relation("r", "raised-put", "x", 1, "low")),
             raise("r", "raised-deleted", "x", 1),
             delete_relation("r", "raised-deleted", "x"),
+            delete_relation("r", "stored", "x"),
+            raise("r", "stored", "x", 1), // nothing of the deleted one is left
         ],
     ]);
     store.append(step).await.unwrap();
@@ -196,6 +199,7 @@ pub async fn effects_happen_in_order(fixture: StoreFixture) -> Outcome {
     assert_eq!(tie("deleted-raised").await, Some(relation("r", "deleted-raised", "x", -3, "")));
     assert_eq!(tie("raised-put").await, Some(relation("r", "raised-put", "x", 1, "low")));
     assert_eq!(tie("raised-deleted").await, None);
+    assert_eq!(tie("stored").await, Some(relation("r", "stored", "x", 1, "")));
     Outcome::Ran
 }
 
