@@ -218,3 +218,15 @@ test('LOGOUT ends the session', async () => {
   alice.frame(COMMAND.LOGOUT, encode('Logout', { sessionId: '1:', reason: 'inner:logout' }), { guid: alice.jid() });
   await until('alice is offline', async () => (await app.ok('GET', '/users/alice/status')).data.alice === 'offline');
 });
+
+test('a password in the login frame itself logs in, for the clients that send one', async () => {
+  const app = await newApp();
+  await app.register('alice', 'pw-in-frame');
+  const good = await app.raw('alice', { login: false });
+  const said = await good.login('', { auth: '', provision: { authToken: '', password: 'pw-in-frame' } });
+  assert.equal(said.status.errorCode ?? 0, 0, JSON.stringify(said));
+  const bad = await app.raw('alice', { login: false });
+  const refused = await bad.login('', { auth: '', provision: { authToken: '', password: 'guess' } });
+  assert.equal(refused.status.errorCode, 1);
+  await bad.closing();
+});

@@ -130,3 +130,17 @@ test('messages to a user who registers later do not appear from before', async (
   await alice.text('late', 'welcome');
   await late.next('onTextMessage', (message) => message.msg === 'welcome');
 });
+
+test('who registers a deleted name anew gets nothing of what waited for the old owner', async () => {
+  const app = await newApp();
+  const [alice] = await app.online('alice');
+  await app.register('bob', 'pw');
+  await alice.text('bob', 'for the old bob');
+  await app.ok('DELETE', '/users/bob');
+  await app.register('bob', 'pw');
+  const bob = app.client('bob');
+  await bob.open({ pwd: 'pw' });
+  await alice.text('bob', 'for the new bob');
+  await bob.next('onTextMessage', (message) => message.msg === 'for the new bob');
+  assert.equal(bob.seen('onTextMessage').length, 1);
+});

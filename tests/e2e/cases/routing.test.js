@@ -109,3 +109,33 @@ test('the ext of the item (Meta.ext) is passed on', async () => {
   const { metas: [meta] } = await bob.delivery('alice');
   assert.deepEqual(meta.ext, ext);
 });
+
+test('all devices on both sides agree on the order of a conversation', async () => {
+  const app = await newApp();
+  const [alice, bob] = [await app.raw('alice'), await app.raw('bob')];
+  const watchers = [(await app.raw('alice')).autoAcknowledge(), (await app.raw('bob')).autoAcknowledge()];
+  const ids = [];
+  for (let n = 0; n < 200; n += 1) {
+    ids.push([alice, alice.submitText('bob', `a${n}`)], [bob, bob.submitText('alice', `b${n}`)]);
+  }
+  for (const [raw, id] of ids) assert.equal((await raw.answer(id)).status.errorCode ?? 0, 0);
+  const orders = [];
+  for (const watcher of watchers) {
+    await watcher.receive(400, 30_000);
+    orders.push(watcher.items().map((meta) => meta.id));
+  }
+  assert.deepEqual(orders[0], orders[1]);
+});
+
+test('what starts after an acknowledgement is ordered after it, whoever sends', async () => {
+  const app = await newApp();
+  const [alice, bob] = [await app.raw('alice'), await app.raw('bob')];
+  const watcher = (await app.raw('alice')).autoAcknowledge();
+  const sent = [];
+  for (let n = 0; n < 40; n += 1) {
+    const [from, to] = n % 2 ? [alice, 'bob'] : [bob, 'alice'];
+    sent.push((await from.text(to, `${n}`)).serverId);
+  }
+  const items = await watcher.receive(40);
+  assert.deepEqual(items.map((meta) => meta.id), sent);
+});

@@ -28,7 +28,6 @@ class Server {
     this.under = under;
     this.listenArg = listen;
     this.logPath = path.join(os.tmpdir(), `${path.basename(this.dataDir)}-${process.pid}.log`);
-    this.log = '';
   }
 
   static async start(options) {
@@ -48,17 +47,13 @@ class Server {
     const ready = path.join(this.dataDir, 'listening.json');
     fs.rmSync(ready, { force: true });
     const args = ['serve', '--listen', this.listenArg, '--admin', '127.0.0.1:0', '--data-dir', this.dataDir];
-    this.child = spawn(BINARY, args, { env: cleanEnvironment(this.env), stdio: ['ignore', 'pipe', 'pipe'] });
+    // To a file, not a pipe: a pipe that nobody reads would stop the server when it is full.
+    const log = fs.openSync(this.logPath, 'a');
+    this.child = spawn(BINARY, args, { env: cleanEnvironment(this.env), stdio: ['ignore', log, log] });
+    fs.closeSync(log);
     this.exited = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve({ code, signal })));
     let gone = null;
     this.exited.then((how) => (gone = how));
-    const log = fs.createWriteStream(this.logPath, { flags: 'a' });
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream.on('data', (chunk) => {
-        log.write(chunk);
-        this.log = (this.log + chunk).slice(-4_000_000);
-      });
-    }
     const addresses = await until('the server is ready', () => {
       if (gone) throw new Error(`the server exited (${JSON.stringify(gone)}): ${this.log.slice(-2000)}`);
       try {
@@ -74,6 +69,10 @@ class Server {
       return answer?.status === 200;
     });
     return this;
+  }
+
+  get log() {
+    return fs.readFileSync(this.logPath, 'utf8');
   }
 
   get rest() {
@@ -139,8 +138,7 @@ class Server {
   }
 
   panics() {
-    const log = this.shared ? fs.readFileSync(this.logPath, 'utf8') : this.log;
-    return log.split('\n').filter((line) => /panicked at|stack overflow|memory allocation of/.test(line));
+    return this.log.split('\n').filter((line) => /panicked at|stack overflow|memory allocation of/.test(line));
   }
 
   removeData() {

@@ -1,0 +1,51 @@
+'use strict';
+// Runs the whole suite: every case against one server, then a graceful stop and the replay check of all the data that
+// the cases left, then the bad days on servers of their own. The exit code says whether everything held.
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { Server } = require('./lib/server');
+
+const files = (folder) => fs.readdirSync(path.join(__dirname, folder))
+  .filter((name) => name.endsWith('.test.js')).sort().map((name) => path.join(folder, name));
+
+function runTests(paths, concurrency, environment = {}) {
+  const args = ['--test', '--test-force-exit', '--test-timeout=300000', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...paths];
+  const tests = spawn(process.execPath, args, { cwd: __dirname, stdio: 'inherit', env: { ...process.env, ...environment } });
+  return new Promise((resolve) => tests.once('exit', (status) => resolve(status === 0)));
+}
+
+async function main() {
+  const failures = [];
+  const note = (what, held) => {
+    console.log(`${held ? 'ok' : 'FAILED'}: ${what}`);
+    if (!held) failures.push(what);
+  };
+
+  const server = await Server.start({ name: 'suite' });
+  const { listen, admin, dataDir, logPath } = server;
+  const shared = JSON.stringify({ listen, admin, dataDir, logPath });
+  note('cases', await runTests(files('cases'), 3, { E2E_SERVER: shared }));
+
+  note('the server is alive after the cases', (await fetch(`${server.rest}/readyz`)).status === 200);
+  const { code, signal } = await server.stop();
+  note(`graceful stop (exit ${code ?? signal})`, code === 0);
+  const panics = server.panics();
+  note(`no panic in the server's log${panics.map((line) => `\n  ${line}`).join('')}`, panics.length === 0);
+  const check = server.check();
+  console.log(check.output.trimEnd());
+  note("replay check of the cases' data", check.code === 0);
+  if (check.code === 0 && panics.length === 0) server.removeData();
+  else console.log(`data kept in ${server.dataDir}, log in ${server.logPath}`);
+
+  note('bad days', await runTests(files('bad-days'), 1));
+  if (failures.length) console.log(`e2e: ${failures.length} part(s) failed`);
+  else console.log('e2e: everything held');
+  process.exit(failures.length ? 1 : 0);
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
