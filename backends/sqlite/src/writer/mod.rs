@@ -1,12 +1,14 @@
 //! The one writer: a task that owns the writing connection, drains its queue and commits what waits as one group.
 
 mod batch;
+mod checkpoint;
 mod claim;
 mod group;
 mod heads;
 mod tables;
 
 use crate::{config::SqliteConfig, error::Failure, open, step::PreparedStep};
+use checkpoint::Checkpointer;
 use heads::ConversationHeads;
 pub(crate) use heads::{SELECT_HEADS, wanted as wanted_heads};
 use meridian_ports::{Error, ErrorKind, Result};
@@ -57,6 +59,7 @@ pub(crate) struct Writer {
     connection: Option<SqliteConnection>,
     tables: Tables,
     conversations: ConversationHeads,
+    checkpointer: Checkpointer,
     wal: PathBuf,
     wal_reset_after: Instant,
     /// Held as long as the connection may write.
@@ -67,6 +70,7 @@ impl Writer {
     pub(crate) fn new(config: SqliteConfig, connection: SqliteConnection, lock: File) -> Self {
         Self {
             wal: open::wal_path(&config),
+            checkpointer: Checkpointer::start(config.clone()),
             config,
             connection: Some(connection),
             tables: Tables::new(),
@@ -105,7 +109,11 @@ impl Writer {
                 Command::Close => queue.close(),
             }
         }
-        self.disconnect().await;
+        self.checkpointer.stop().await;
+        // Last, since the last connection to close cuts the WAL.
+        if let Some(connection) = self.connection.take() {
+            close(connection).await;
+        }
     }
 
     /// Takes the appends that wait, up to a full group, and the first command that is none.
@@ -179,8 +187,9 @@ impl Writer {
         self.connect().await?;
         let Some(connection) = &mut self.connection else { return Err(not_connected()) };
         let outcome = group::commit(connection, &self.tables, &mut self.conversations, steps).await;
-        if let Err(failure) = &outcome {
-            self.recover(failure).await;
+        match &outcome {
+            Ok(_) => self.checkpointer.committed(),
+            Err(failure) => self.recover(failure).await,
         }
         outcome
     }
@@ -208,6 +217,10 @@ impl Writer {
             // makes the next BEGIN fail as `Unavailable`, which drops the connection.
             let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
         }
+        if failure.kind == ErrorKind::Full {
+            // On a small disk the WAL may be what fills it.
+            self.reset_wal().await;
+        }
         if failure.breaks_connection() {
             tracing::warn!(kind = ?failure.kind, "sqlite write failed, connecting anew");
             self.disconnect().await;
@@ -222,10 +235,8 @@ impl Writer {
     }
 
     async fn disconnect(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(%error, "sqlite connection did not close cleanly");
+        if let Some(connection) = self.connection.take() {
+            close(connection).await;
         }
     }
 
@@ -240,8 +251,13 @@ impl Writer {
     /// SQLite reuses the WAL from its start only when no reader is in it, which under constant reads may never happen
     /// by itself. A checkpoint that waits for the readers of the moment lets the next ones read the database file.
     async fn reset_large_wal(&mut self) {
-        let large = std::fs::metadata(&self.wal).is_ok_and(|file| file.len() > open::WAL_LIMIT);
-        if !large || Instant::now() < self.wal_reset_after {
+        if std::fs::metadata(&self.wal).is_ok_and(|file| file.len() > open::WAL_LIMIT) {
+            self.reset_wal().await;
+        }
+    }
+
+    async fn reset_wal(&mut self) {
+        if Instant::now() < self.wal_reset_after {
             return;
         }
         self.wal_reset_after = Instant::now() + WAL_RESET_PAUSE;
@@ -251,6 +267,12 @@ impl Writer {
                 tracing::warn!(%error, "sqlite WAL could not be reset");
             }
         }
+    }
+}
+
+async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "sqlite connection did not close cleanly");
     }
 }
 
