@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{World, login, user};
+use common::{World, body, login, user};
 use meridian_chat::{AppSettings, ChatError, Identity, NewUser, OverLimit, TokenError};
 use meridian_types::{
     AppKey, Resource,
-    session::{CloseReason, Credential, Refusal},
+    session::{CloseReason, Credential, Refusal, SendError},
 };
 
 fn ann(password: &str) -> NewUser {
@@ -72,6 +72,12 @@ async fn bans_forced_logouts_and_deletions_revoke_tokens() {
     let token = world.token("ann").await;
     let mut session = world.login("ann", "d").await;
     world.chat.set_activated(&world.app, &name, false).await.unwrap();
+    let late = session.submission("bob", &body("ann", "bob", "too late"));
+    assert_eq!(
+        session.submit(late).await,
+        Err(SendError::Unavailable),
+        "a banned user's session is silent at once"
+    );
     assert_eq!((&mut session.attached.closed).await, Ok(CloseReason::Removed));
     assert_eq!(world.chat.identify(&world.app, &token).await, Err(TokenError::Revoked));
     let refused = world.chat.attach(login("ann", "d", token.clone())).await;

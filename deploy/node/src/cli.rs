@@ -64,7 +64,7 @@ fn run_serve(args: Serve) -> anyhow::Result<ExitCode> {
     let overrides = Overrides { listen: args.listen, admin: args.admin, data_dir: args.data_dir };
     let config_file = args.config.or_else(|| std::env::var_os("MERIDIAN_CONFIG").map(Into::into));
     let config = Config::load(config_file.as_deref(), std::env::vars(), overrides)?;
-    telemetry::start_logs(&config.log)?;
+    let _logs = telemetry::start_logs(&config.log)?;
     runtime()?.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::{
     io::{self, IsTerminal, Write},
     sync::{Mutex, PoisonError},
 };
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Log lines kept in memory.
@@ -16,19 +17,25 @@ const LINE_LIMIT: usize = 4096;
 
 static RECENT: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
-/// Starts logging for this process.
-pub(crate) fn start_logs(config: &LogConfig) -> anyhow::Result<()> {
+/// Lines that may wait for whoever reads standard error.
+const WAITING_LINES: usize = 16 * 1024;
+
+/// Starts logging for this process. A reader of standard error that stands still costs lines, never time. What waits is
+/// written when the guard goes.
+pub(crate) fn start_logs(config: &LogConfig) -> anyhow::Result<WorkerGuard> {
+    let (stderr, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true).finish(io::stderr());
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| anyhow::anyhow!("log.level: {:?}: {error}", config.level))?;
     let to_stderr =
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(io::stderr().is_terminal());
     let to_stderr = match config.format {
         LogFormat::Text => to_stderr.boxed(),
         LogFormat::Json => to_stderr.json().flatten_event(true).boxed(),
     };
     let recent = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Recent);
     tracing_subscriber::registry().with(filter).with(to_stderr).with(recent).try_init()?;
-    Ok(())
+    Ok(guard)
 }
 
 /// The newest log lines, oldest first, one JSON object each.

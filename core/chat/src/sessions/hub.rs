@@ -27,6 +27,7 @@ pub(crate) struct Slot {
     pub(crate) device: Device,
     events: mpsc::Sender<SessionEvent>,
     lagging: AtomicBool,
+    is_closed: AtomicBool,
     close: Mutex<Option<oneshot::Sender<CloseReason>>>,
 }
 
@@ -44,7 +45,13 @@ impl Slot {
         }
     }
 
+    /// Whether the session was told to end; what it still sends must not count.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn close(&self, reason: CloseReason) {
+        self.is_closed.store(true, Ordering::Release);
         let close = self.close.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(close) = close {
             // The session may be closing by itself.
@@ -123,6 +130,7 @@ impl Hub {
             device,
             events,
             lagging: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             close: Mutex::new(Some(close)),
         });
         slots.push(slot.clone());

@@ -20,8 +20,8 @@ pub(crate) const POSITION: Kind = Kind::new("position");
 const PENDING_LIMIT: usize = 500_000;
 /// Rows that cause a flush before its time.
 const FLUSH_EARLY: usize = 20_000;
-/// Rows written by one operation.
-const ROWS_PER_OPERATION: usize = 2_000;
+/// Rows written by one operation: few, so that sends which share its commit hardly wait for it.
+const ROWS_PER_OPERATION: usize = 100;
 
 /// `from` → conversation → rank.
 type Rows = HashMap<String, HashMap<ConversationKey, i64>>;

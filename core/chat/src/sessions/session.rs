@@ -48,7 +48,12 @@ impl Session {
         let device = Some(self.slot.device.resource.clone());
         // Settings may have changed since the login.
         let app = self.chat.apps.get(&self.app.key).unwrap_or_else(|| self.app.clone());
-        match Submit::from_device(&app, &self.user, device, submission) {
+        let submit = if self.slot.is_closed() {
+            Err(SendError::Unavailable)
+        } else {
+            Submit::from_device(&app, &self.user, device, submission)
+        };
+        match submit {
             Ok(submit) => {
                 let log = self.chat.placement.conversation(app.tenant, submit.conversation());
                 self.chat.logs.submit(log, submit)
