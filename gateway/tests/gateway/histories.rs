@@ -94,7 +94,8 @@ impl World {
                 }
                 _ => {}
             }
-            let settled = self.made == ENTRIES && self.logs == self.acknowledged;
+            // An entry for others whose event was dropped stays unacknowledged until the next one comes: nothing is owed.
+            let settled = self.made == ENTRIES && self.owed().is_empty();
             if self.settled.send(settled).is_err() {
                 return self.logs;
             }
