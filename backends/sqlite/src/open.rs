@@ -14,8 +14,8 @@ use std::{
 /// The WAL file is cut back to this size when it is reused, and a larger one is reset by the writer.
 pub(crate) const WAL_LIMIT: u64 = 96 << 20;
 
-/// 64 MiB of WAL: at most so much is there before the writer itself checkpoints, which also starts the WAL anew. The
-/// checkpointer has moved most of it by then.
+/// 64 MiB of WAL. Every checkpoint writes a page once however often it was committed, so SQLite's 1000 pages would write
+/// the busy pages of a few hundred messages again and again.
 const CHECKPOINT_PAGES: &str = "16384";
 
 /// Of the writer. Only a foreign process (a backup, a shell) can make it wait.

@@ -1,14 +1,12 @@
 //! The one writer: a task that owns the writing connection, drains its queue and commits what waits as one group.
 
 mod batch;
-mod checkpoint;
 mod claim;
 mod group;
 mod heads;
 mod tables;
 
 use crate::{config::SqliteConfig, error::Failure, open, step::PreparedStep};
-use checkpoint::Checkpointer;
 use heads::ConversationHeads;
 pub(crate) use heads::{SELECT_HEADS, wanted as wanted_heads};
 use meridian_ports::{Error, ErrorKind, Result};
@@ -59,7 +57,6 @@ pub(crate) struct Writer {
     connection: Option<SqliteConnection>,
     tables: Tables,
     conversations: ConversationHeads,
-    checkpointer: Checkpointer,
     wal: PathBuf,
     wal_reset_after: Instant,
     /// Held as long as the connection may write.
@@ -70,7 +67,6 @@ impl Writer {
     pub(crate) fn new(config: SqliteConfig, connection: SqliteConnection, lock: File) -> Self {
         Self {
             wal: open::wal_path(&config),
-            checkpointer: Checkpointer::start(config.clone()),
             config,
             connection: Some(connection),
             tables: Tables::new(),
@@ -109,11 +105,7 @@ impl Writer {
                 Command::Close => queue.close(),
             }
         }
-        self.checkpointer.stop().await;
-        // Last, since the last connection to close cuts the WAL.
-        if let Some(connection) = self.connection.take() {
-            close(connection).await;
-        }
+        self.disconnect().await;
     }
 
     /// Takes the appends that wait, up to a full group, and the first command that is none.
@@ -187,9 +179,8 @@ impl Writer {
         self.connect().await?;
         let Some(connection) = &mut self.connection else { return Err(not_connected()) };
         let outcome = group::commit(connection, &self.tables, &mut self.conversations, steps).await;
-        match &outcome {
-            Ok(_) => self.checkpointer.committed(),
-            Err(failure) => self.recover(failure).await,
+        if let Err(failure) = &outcome {
+            self.recover(failure).await;
         }
         outcome
     }
@@ -235,8 +226,10 @@ impl Writer {
     }
 
     async fn disconnect(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            close(connection).await;
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "sqlite connection did not close cleanly");
         }
     }
 
@@ -267,12 +260,6 @@ impl Writer {
                 tracing::warn!(%error, "sqlite WAL could not be reset");
             }
         }
-    }
-}
-
-async fn close(connection: SqliteConnection) {
-    if let Err(error) = connection.close().await {
-        tracing::warn!(%error, "sqlite connection did not close cleanly");
     }
 }
 
