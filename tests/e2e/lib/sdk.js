@@ -95,11 +95,19 @@ class Reader {
   }
 }
 
+/** As in a browser, an error that nobody listens to is no exception: the SDK drops its listeners when it dials again. */
+class BrowserSocket extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.on('error', () => {});
+  }
+}
+
 Object.assign(globalThis, {
   FileReader: Reader,
   self: globalThis,
   window: globalThis,
-  WebSocket,
+  WebSocket: BrowserSocket,
   XMLHttpRequest: Request,
   location: { protocol: 'http:' },
   addEventListener() {},
