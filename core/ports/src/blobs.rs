@@ -1,10 +1,10 @@
 //! Files: attachments and what is made from them.
 
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use std::{fmt::Debug, ops::Range};
+use std::{fmt::Debug, ops::Range, time::Duration};
 
 /// The bytes of a blob, in pieces. An error ends the stream.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -44,4 +44,11 @@ pub trait Blobs: Debug + Send + Sync + 'static {
 
     /// Removes a blob; a missing one is no error.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// A URL by which anybody may read the blob until `ttl` from now (1 s..=7 days), without another credential.
+    /// Whether the blob exists is not checked. `Unsupported` where the backend has no door of its own.
+    async fn signed_url(&self, key: &str, ttl: Duration) -> Result<String> {
+        let _ = (key, ttl);
+        Err(Error::new(ErrorKind::Unsupported, "signed_url", "this backend serves no URLs"))
+    }
 }

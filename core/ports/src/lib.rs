@@ -1,18 +1,25 @@
-//! Contracts for what can be replaced under the chat logic. A backend implements [`Store`] or [`Blobs`], passes the
-//! conformance kit (`tests/conformance`), and is named in `deploy/node`.
+//! Contracts for what can be replaced under the chat logic. A backend implements one or more of [`Store`],
+//! [`Blobs`], [`SoftState`], [`Bus`] and [`Directory`], passes the conformance kit (`tests/conformance`), and is named
+//! in `deploy/node`.
 //!
 //! The doc of each verb states its promise: order, atomicity, idempotency, and what a missing thing gives.
 
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod bus;
+mod directory;
 mod error;
 mod find;
+mod soft;
 mod store;
 
 pub use blobs::{BlobMeta, BlobStream, Blobs};
+pub use bus::{Bus, Heard, Subscription};
+pub use directory::{Directory, Lease, NodeId, NodeInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use find::find_message;
+pub use soft::SoftState;
 pub use store::{
     ConversationHead, Direction, EntryRange, IdempotencyHit, ObjectPage, Record, RelationPage, ScanCursor,
     Shape, Store,
