@@ -42,16 +42,17 @@ pub const ROOMS: &[Room] = &[
     // The model that random histories are compared with is the store in memory.
     room("tests/conformance", &["types", "ports", "memory"]),
     room("tests/arch", &[]),
+    room("tests/services", &[]),
     // Speaks to a node from outside, by the public protocol alone.
     room("tests/load", &["types"]),
     room("tests/*", EVERYTHING),
 ];
 
-/// What tests of any room may use: the kit, and the smallest backend of each contract.
-pub const TEST_ROOMS: &[&str] = &["conformance", "memory", "fs"];
+/// What tests of any room may use: the kit, real servers, and the smallest backend of each contract.
+pub const TEST_ROOMS: &[&str] = &["conformance", "memory", "fs", "services"];
 
 /// Packages that no product code may use, `*` or not, unless named in its row.
-pub const NEVER_IN_PRODUCT: &[&str] = &["conformance", "arch", "load", "cluster", "e2e"];
+pub const NEVER_IN_PRODUCT: &[&str] = &["conformance", "arch", "load", "services", "cluster", "e2e"];
 
 /// A foreign crate and the folders whose product code may use it (`*` as above).
 #[derive(Clone, Copy, Debug)]

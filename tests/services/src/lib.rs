@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)] // test code: what does not start is a failed test
+
+mod process;
+
+pub use process::{Process, free_port, program, until};
