@@ -53,7 +53,10 @@ fn check(log: LogId, head: &LogHead, logged: &LoggedOperation) -> Result<()> {
         if let Effect::Append { entry, body_hash } = effect
             && entry.body.as_ref().is_some_and(|body| Hash::of(body) != *body_hash)
         {
-            return Err(corrupt("copy", format!("a body of log {log}, lsn {}, has another hash", logged.lsn)));
+            return Err(corrupt(
+                "copy",
+                format!("a body of log {log}, lsn {}, has another hash", logged.lsn),
+            ));
         }
     }
     Ok(())
@@ -67,4 +70,3 @@ async fn chain_at(store: &dyn Store, log: LogId, lsn: Lsn) -> Result<Option<Hash
     let one = store.operations(log, Lsn(lsn.0 - 1), 1).await?;
     Ok(one.first().filter(|logged| logged.lsn == lsn).map(|logged| logged.chain))
 }
-

@@ -8,7 +8,7 @@ use crate::{
     placement::{INCOMING, MARKS, PLACEMENT, PLACEMENT_ID, Placement, now},
     resolve::Look,
 };
-use meridian_ports::{Error, ErrorKind, Result, Store};
+use meridian_ports::{Error, ErrorKind, Result};
 use meridian_types::{
     Effect, Epoch, Fence, LogHead, LogId, LoggedOperation, Millis, Object, Operation, Step,
 };
@@ -68,7 +68,8 @@ impl ShardedStore {
             self.resolver.forget(log);
             return Ok(self.moved(from, to, end));
         }
-        let message = format!("the writer of log {log} took it back {TRIES} times; try again when it is less busy");
+        let message =
+            format!("the writer of log {log} took it back {TRIES} times; try again when it is less busy");
         Err(Error::new(ErrorKind::Busy, "move_log", message))
     }
 
@@ -79,8 +80,13 @@ impl ShardedStore {
 
     /// A copy that has begun must not be taken for the log.
     async fn mark(&self, shard: usize, log: LogId) -> Result<()> {
-        let object =
-            Object { kind: INCOMING, id: log.to_string(), rank: 0, version: 1, body: b"{}".as_slice().into() };
+        let object = Object {
+            kind: INCOMING,
+            id: log.to_string(),
+            rank: 0,
+            version: 1,
+            body: b"{}".as_slice().into(),
+        };
         self.note(shard, "incoming", Effect::PutObject(object)).await
     }
 

@@ -53,8 +53,12 @@ pub fn parse_log(text: &str) -> Option<LogId> {
         Some(region) => (region, LogClass::Owned),
         None => (class.strip_prefix('R')?, LogClass::Regional),
     };
-    let log =
-        LogId::new(TenantId(tenant.parse().ok()?), class, RegionId(region.parse().ok()?), index.parse().ok()?);
+    let log = LogId::new(
+        TenantId(tenant.parse().ok()?),
+        class,
+        RegionId(region.parse().ok()?),
+        index.parse().ok()?,
+    );
     // Numbers that are too large for their place would come out as others.
     (log.to_string() == text).then_some(log)
 }
@@ -68,7 +72,8 @@ mod tests {
         for text in ["7.O0.3", "4294967295.R63.511", "0.O0.0"] {
             assert_eq!(parse_log(text).unwrap().to_string(), text);
         }
-        for bad in ["", "7", "7.O0", "7.X0.3", "7.O64.3", "7.O0.512", "4294967296.O0.1", "07.O0.1", "7.O0.3."] {
+        for bad in ["", "7", "7.O0", "7.X0.3", "7.O64.3", "7.O0.512", "4294967296.O0.1", "07.O0.1", "7.O0.3."]
+        {
             assert_eq!(parse_log(bad), None, "{bad}");
         }
     }

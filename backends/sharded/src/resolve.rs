@@ -154,7 +154,9 @@ impl Resolver {
             }
             return match self.by_name(&placement.to) {
                 Some(to) => Ok(Look::Left(to)),
-                None => Err(corrupt("object", format!("log {log} is on shard {:?}, which is none", placement.to))),
+                None => {
+                    Err(corrupt("object", format!("log {log} is on shard {:?}, which is none", placement.to)))
+                }
             };
         }
         if head(store, log).await?.is_none()

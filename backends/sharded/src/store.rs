@@ -40,7 +40,8 @@ impl ShardedStore {
         let mut names = BTreeSet::new();
         for shard in &shards {
             let name = shard.name.clone();
-            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+            let known =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
             if name.is_empty() || name.len() > 64 || !name.bytes().all(known) {
                 return Err(OpenError::Name { name });
             }
@@ -63,7 +64,10 @@ impl ShardedStore {
     }
 
     /// Logs by the shard they are on.
-    async fn by_shard(&self, logs: impl IntoIterator<Item = LogId>) -> Result<BTreeMap<usize, BTreeSet<LogId>>> {
+    async fn by_shard(
+        &self,
+        logs: impl IntoIterator<Item = LogId>,
+    ) -> Result<BTreeMap<usize, BTreeSet<LogId>>> {
         let wanted: BTreeSet<_> = logs.into_iter().collect();
         let places = wanted.iter().map(|&log| async move { Ok((self.resolver.resolve(log).await?, log)) });
         let mut by_shard = BTreeMap::<usize, BTreeSet<LogId>>::new();

@@ -48,7 +48,10 @@ impl BackendUrl {
     /// The parameters behind `?`, as written (not percent-decoded).
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let query = self.text.split_once('?').map_or("", |(_, query)| query);
-        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
     /// A parameter's value, as written.

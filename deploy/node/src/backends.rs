@@ -5,8 +5,8 @@ use crate::{
     registry::{Registry, RegistryError},
 };
 use meridian_fs::FsBlobs;
-use meridian_memory::MemoryStore;
-use meridian_ports::{Blobs, OpenError, OpenRequest, Opened, Reach, Store};
+use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
+use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store};
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     registry.store("sqlite", move |request| sqlite(request, read_connections))?;
     registry.store("memory", memory_store)?;
     registry.blobs("file", files)?;
+    registry.soft("memory", memory_soft)?;
+    registry.bus("memory", memory_bus)?;
+    registry.directory("memory", memory_directory)?;
     Ok(())
 }
 
@@ -49,4 +52,16 @@ async fn memory_store(_: OpenRequest) -> Result<Opened<dyn Store>, OpenError> {
 async fn files(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
     let blobs = FsBlobs::open(request.file()).await?;
     Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), Reach::Machine, true).with_notes("no signed URLs"))
+}
+
+async fn memory_soft(_: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {
+    Ok(Opened::<dyn SoftState>::new(Arc::new(MemorySoftState::new()), Reach::Process, false))
+}
+
+async fn memory_bus(_: OpenRequest) -> Result<Opened<dyn Bus>, OpenError> {
+    Ok(Opened::<dyn Bus>::new(Arc::new(MemoryBus::new()), Reach::Process, false))
+}
+
+async fn memory_directory(_: OpenRequest) -> Result<Opened<dyn Directory>, OpenError> {
+    Ok(Opened::<dyn Directory>::new(Arc::new(MemoryDirectory::new()), Reach::Process, false))
 }

@@ -83,7 +83,9 @@ struct Serve {
 pub(crate) fn run(builder: NodeBuilder) -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve(Serve::default())) {
         Command::Serve(args) => run_serve(builder, args),
-        Command::Check(place) => with(builder, place, async |registry, config| check(&registry, &config).await),
+        Command::Check(place) => {
+            with(builder, place, async |registry, config| check(&registry, &config).await)
+        }
         Command::Export { app, place } => with(builder, place, async move |registry, config| {
             transfer::export(&registry, &config, &app).await.map(|()| true)
         }),

@@ -451,7 +451,8 @@ mod tests {
         assert_eq!((defaults.bus, defaults.directory), (None, None));
         let toml = "store = \"sharded:\"\n[shards]\na = \"postgres://me:hunter2@a/x\"\n\
                     [placement]\n\"7.O0.3\" = \"a\"\n[cluster]\nlisten = \"127.0.0.1:0\"";
-        let config = load(toml, &[("MERIDIAN_SOFT", "redis://:hunter2@cache"), ("MERIDIAN_SHARDS_B", "memory:")]);
+        let config =
+            load(toml, &[("MERIDIAN_SOFT", "redis://:hunter2@cache"), ("MERIDIAN_SHARDS_B", "memory:")]);
         let config = config.unwrap();
         assert_eq!(config.soft.expose(), "redis://:hunter2@cache");
         assert_eq!(config.shards.keys().collect::<Vec<_>>(), ["a", "b"]);

@@ -174,10 +174,7 @@ mod tests {
 
         assert!(registry.stores.open(request("memory:")).await.is_ok());
         let unknown = registry.stores.open(request("oracle:x")).await.unwrap_err();
-        assert_eq!(
-            unknown.to_string(),
-            "store: unknown scheme \"oracle\"; known are broken, memory"
-        );
+        assert_eq!(unknown.to_string(), "store: unknown scheme \"oracle\"; known are broken, memory");
         let failed = registry.stores.open(request("broken://me:hunter2@db")).await.unwrap_err();
         assert_eq!(
             failed.to_string(),

@@ -1,17 +1,13 @@
 //! A running node: backends, core, edge and admin port, started in that order and stopped in the other.
 
-use crate::{Config, NodeBuilder, Registry, admin::Admin, demo, open::Data, telemetry};
+use crate::{Config, NodeBuilder, Registry, admin::Admin, demo, open::Backends, telemetry};
 use anyhow::Context;
 use meridian_api::{Api, ApiConfig};
 use meridian_chat::{Chat, ChatConfig};
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::CoreHandle;
 use meridian_server::LocalCore;
-use std::{
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -24,7 +20,7 @@ const ADDRESSES: &str = "listening.json";
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    backends: Data,
+    backends: Backends,
     core: LocalCore,
     gateway: Gateway,
     admin: Admin,
@@ -59,8 +55,9 @@ impl Node {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let data_dir = &config.data_dir;
-        let backends = Data::open(registry, &config, false).await?;
-        let (store, blobs) = (backends.store.backend.clone(), backends.blobs.backend.clone());
+        let backends = Backends::open(registry, &config).await?;
+        let data = &backends.data;
+        let (store, blobs) = (data.store.backend.clone(), data.blobs.backend.clone());
         let chat = Chat::open(chat_config(&config), store, blobs).await?;
         let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));

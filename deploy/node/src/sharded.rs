@@ -57,7 +57,8 @@ impl Shards {
         }
         let mut sharded = ShardedConfig::new(shards);
         for (log, shard) in &config.placement {
-            let log = parse_log(log).with_context(|| format!("placement: {log:?} is no log; one looks like 7.O0.3"))?;
+            let log = parse_log(log)
+                .with_context(|| format!("placement: {log:?} is no log; one looks like 7.O0.3"))?;
             sharded.placement.insert(log, shard.clone());
         }
         Ok(ShardedStore::open(sharded)?)
@@ -68,9 +69,7 @@ impl Shards {
         let durable = self.opened.iter().all(|shard| shard.durable);
         let notes = format!("{} shards", self.opened.len());
         let opened = self.opened;
-        Opened::<dyn Store>::new(self.store, reach, durable)
-            .with_notes(notes)
-            .on_close(move || close(opened))
+        Opened::<dyn Store>::new(self.store, reach, durable).with_notes(notes).on_close(move || close(opened))
     }
 }
 
@@ -96,7 +95,10 @@ pub(crate) async fn move_log(
     if moved.from == moved.to {
         println!("log {log} is on shard {}, with {} operations", moved.to, moved.operations);
     } else {
-        println!("moved log {log}, {} operations, from shard {} to {}", moved.operations, moved.from, moved.to);
+        println!(
+            "moved log {log}, {} operations, from shard {} to {}",
+            moved.operations, moved.from, moved.to
+        );
     }
     Ok(())
 }

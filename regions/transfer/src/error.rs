@@ -20,7 +20,9 @@ pub enum TransferError {
     NumberTaken { tenant: TenantId, app: String },
     #[error("the export is of region {found}, this is region {here}")]
     Region { found: RegionId, here: RegionId },
-    #[error("log {log} is at epoch {here} here, at {found} in the export: this store has had newer owners of it")]
+    #[error(
+        "log {log} is at epoch {here} here, at {found} in the export: this store has had newer owners of it"
+    )]
     NewerEpoch { log: LogId, here: Epoch, found: Epoch },
     #[error("log {log} holds other operations here than in the export")]
     Diverged { log: LogId },

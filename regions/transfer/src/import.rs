@@ -264,21 +264,12 @@ impl System<'_> {
         claimed.map_err(TransferError::store("the log of the apps cannot be claimed"))
     }
 
-    async fn object(
-        &self,
-        kind: &meridian_types::Kind,
-        id: &str,
-    ) -> Result<Option<Object>, TransferError> {
+    async fn object(&self, kind: &meridian_types::Kind, id: &str) -> Result<Option<Object>, TransferError> {
         let object = self.store.object(self.log, kind, id).await;
         object.map_err(TransferError::store("the apps cannot be read"))
     }
 
-    async fn append(
-        &self,
-        head: &LogHead,
-        name: &'static str,
-        object: Object,
-    ) -> Result<(), TransferError> {
+    async fn append(&self, head: &LogHead, name: &'static str, object: Object) -> Result<(), TransferError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Millis(u64::try_from(now.as_millis()).unwrap_or_default());
         let effects = vec![Effect::PutObject(object)];

@@ -34,7 +34,8 @@ pub(crate) fn number(app: &Object) -> Option<TenantId> {
 /// The head of one log, if it exists.
 pub(crate) async fn head(store: &dyn Store, log: LogId) -> Result<Option<LogHead>, TransferError> {
     let before = log.raw().checked_sub(1).map(LogId::from_raw);
-    let page = store.logs(before, 1).await.map_err(TransferError::store("the list of logs cannot be read"))?;
+    let page =
+        store.logs(before, 1).await.map_err(TransferError::store("the list of logs cannot be read"))?;
     Ok(page.into_iter().find(|head| head.log == log))
 }
 
