@@ -4,6 +4,8 @@
 
 mod postgres;
 mod process;
+mod redis;
 
 pub use postgres::Postgres;
 pub use process::{Process, free_port, program, until};
+pub use redis::Redis;

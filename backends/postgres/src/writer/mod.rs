@@ -30,6 +30,8 @@ use tokio::{
 const GROUP_BYTES: usize = 16 << 20;
 /// Turns given to other tasks without a new append before a group is committed.
 const IDLE_TURNS: u32 = 8;
+/// Between two attempts to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Tries of a statement that lost against another.
 const TRIES: u32 = 8;
 
@@ -58,11 +60,13 @@ pub(crate) struct Committer {
     /// `None` after a failure that leaves its state unknown; made again when next needed.
     connection: Option<PgConnection>,
     conversations: ConversationHeads,
+    connect_after: tokio::time::Instant,
 }
 
 impl Committer {
     pub(crate) fn new(config: PgConfig, servers: Arc<Servers>) -> Self {
-        Self { config, servers, connection: None, conversations: ConversationHeads::new() }
+        let connect_after = tokio::time::Instant::now();
+        Self { config, servers, connection: None, conversations: ConversationHeads::new(), connect_after }
     }
 
     /// Runs until the store is closed or dropped; what waits then is still taken.
@@ -272,7 +276,11 @@ impl Committer {
 
     async fn connect(&mut self) -> std::result::Result<(), Failure> {
         if self.connection.is_none() {
-            self.connection = Some(self.servers.connect().await.map_err(|error| Failure::from(&error))?);
+            // A server that starts must not be kept busy by refusing.
+            tokio::time::sleep_until(self.connect_after).await;
+            let connected = self.servers.connect().await;
+            self.connect_after = tokio::time::Instant::now() + CONNECT_PAUSE;
+            self.connection = Some(connected.map_err(|error| Failure::from(&error))?);
         }
         Ok(())
     }
