@@ -169,7 +169,12 @@ impl Chat {
 
     pub async fn create_app(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> {
         let inner = &self.inner;
-        let app = inner.apps.create(&inner.logs, inner.placement, key, settings).await?;
+        let created = inner.apps.create(&inner.logs, inner.placement, key, settings).await;
+        if matches!(created, Err(ChatError::AppExists)) {
+            // Another core may have made it a moment ago.
+            inner.apps.read_again(&*inner.store, inner.placement, key).await?;
+        }
+        let app = created?;
         inner.cluster.tell_all(&Request::AppChanged { key: key.clone() }).await;
         Ok(app)
     }

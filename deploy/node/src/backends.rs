@@ -7,6 +7,7 @@ use crate::{
 use meridian_fs::FsBlobs;
 use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
 use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store};
+use meridian_postgres::{PgConfig, PgDirectory, PgStore};
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     let read_connections = config.sqlite.read_connections;
     registry.store("sqlite", move |request| sqlite(request, read_connections))?;
     registry.store("memory", memory_store)?;
+    registry.store("postgres", postgres)?;
+    registry.directory("postgres", postgres_directory)?;
     registry.blobs("file", files)?;
     registry.soft("memory", memory_soft)?;
     registry.bus("memory", memory_bus)?;
@@ -46,6 +49,20 @@ async fn sqlite(request: OpenRequest, read_connections: u32) -> Result<Opened<dy
 async fn memory_store(_: OpenRequest) -> Result<Opened<dyn Store>, OpenError> {
     Ok(Opened::<dyn Store>::new(Arc::new(MemoryStore::new()), Reach::Process, false)
         .with_notes("gone when the process ends"))
+}
+
+/// `postgres://user:password@host:port,host:port/database`: shared by cores.
+async fn postgres(request: OpenRequest) -> Result<Opened<dyn Store>, OpenError> {
+    let store = Arc::new(PgStore::open(PgConfig::parse(request.url.expose())?).await?);
+    let closing = store.clone();
+    Ok(Opened::<dyn Store>::new(store, Reach::Region, true)
+        .with_notes("as durable as the server is set up")
+        .on_close(move || async move { closing.close().await }))
+}
+
+async fn postgres_directory(request: OpenRequest) -> Result<Opened<dyn Directory>, OpenError> {
+    let directory = PgDirectory::open(PgConfig::parse(request.url.expose())?).await?;
+    Ok(Opened::<dyn Directory>::new(Arc::new(directory), Reach::Region, false))
 }
 
 /// `file:files`: a folder.

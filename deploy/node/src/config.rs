@@ -54,14 +54,33 @@ pub struct Config {
     pub cluster: ClusterConfig,
 }
 
-/// Several cores in one region.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Several cores in one region. Never shows the secret.
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
     /// Address where other cores reach this one. Unset: this is the only core.
     pub listen: Option<String>,
     /// What other cores are told instead, `host:port`, where `listen` is not what they can reach.
     pub advertise: Option<String>,
+    /// What all cores of the region know, and nobody else; at least 16 bytes.
+    pub secret: Option<String>,
+    /// How long a core that is silent counts as alive, in milliseconds. Its logs are taken over after that.
+    pub lease_ms: u64,
+}
+
+impl std::fmt::Debug for ClusterConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterConfig")
+            .field("listen", &self.listen)
+            .field("advertise", &self.advertise)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { listen: None, advertise: None, secret: None, lease_ms: 2000 }
+    }
 }
 
 /// Logs, on standard error.
@@ -259,7 +278,15 @@ impl Config {
         address("listen", &self.listen)?;
         address("admin", &self.admin)?;
         if let Some(listen) = &self.cluster.listen {
-            address("cluster.listen", listen)?;
+            let listen = address("cluster.listen", listen)?;
+            if listen.ip().is_unspecified() && self.cluster.advertise.is_none() {
+                let text = "cluster.advertise: is needed where cluster.listen is no address of one machine";
+                return Err(ConfigError(text.into()));
+            }
+            if self.cluster.secret.as_ref().is_none_or(|secret| secret.len() < 16) {
+                let text = "cluster.secret: of at least 16 bytes, the same on every core, is needed with cluster.listen";
+                return Err(ConfigError(text.into()));
+            }
         }
         if let Some(advertise) = &self.cluster.advertise {
             if self.cluster.listen.is_none() {
@@ -292,11 +319,16 @@ impl Config {
         within("core.writer_queue", self.core.writer_queue as u64, 1, 1_000_000)?;
         within("core.position_flush_ms", self.core.position_flush_ms, 10, 60_000)?;
         within("core.password_workers", self.core.password_workers as u64, 1, 256)?;
+        within("cluster.lease_ms", self.cluster.lease_ms, 500, 60_000)?;
         within("sqlite.read_connections", self.sqlite.read_connections.into(), 1, 64)
     }
 
     pub fn listen_address(&self) -> Result<SocketAddr, ConfigError> {
         address("listen", &self.listen)
+    }
+
+    pub fn cluster_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.cluster.listen.as_deref().map(|listen| address("cluster.listen", listen)).transpose()
     }
 
     pub fn admin_address(&self) -> Result<SocketAddr, ConfigError> {

@@ -16,7 +16,12 @@ pub(crate) async fn ensure(chat: &Chat, data_dir: &Path) -> anyhow::Result<Optio
         Err(ChatError::AppNotFound) if chat.apps().await?.is_empty() => {
             // Anyone may register: this app is for trying things out.
             let settings = AppSettings { registration: Registration::Open, ..AppSettings::default() };
-            chat.create_app(&key, settings).await.context("cannot make the demo app")?
+            match chat.create_app(&key, settings).await {
+                // Cores that start together.
+                Err(ChatError::AppExists) => chat.app(&key).await,
+                created => created,
+            }
+            .context("cannot make the demo app")?
         }
         Err(ChatError::AppNotFound) => return Ok(None),
         Err(error) => return Err(error.into()),

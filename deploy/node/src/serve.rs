@@ -3,14 +3,18 @@
 use crate::{Config, NodeBuilder, Registry, admin::Admin, demo, open::Backends, telemetry};
 use anyhow::Context;
 use meridian_api::{Api, ApiConfig};
-use meridian_chat::{Chat, ChatConfig};
+use meridian_chat::{Chat, ChatConfig, Region};
 use meridian_gateway::{Gateway, GatewayConfig};
-use meridian_link::CoreHandle;
-use meridian_server::LocalCore;
-use std::{net::SocketAddr, path::Path, time::Duration};
+use meridian_link::{
+    CoreHandle,
+    peer::{PeerClient, PeerServer, Secret},
+};
+use meridian_server::{ChatPeers, LocalCore, PeerService};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
 };
 
 /// Where the running server's addresses are written, for tools that start it on port 0.
@@ -22,6 +26,8 @@ pub struct Node {
     config: Config,
     backends: Backends,
     core: LocalCore,
+    /// Answers other cores, if there are any.
+    peers: Option<JoinHandle<()>>,
     gateway: Gateway,
     admin: Admin,
 }
@@ -58,7 +64,28 @@ impl Node {
         let backends = Backends::open(registry, &config).await?;
         let data = &backends.data;
         let (store, blobs) = (data.store.backend.clone(), data.blobs.backend.clone());
-        let chat = Chat::open(chat_config(&config), store, blobs).await?;
+        let (chat, peers) = match config.cluster_address()? {
+            None => (Chat::open(chat_config(&config), store, blobs).await?, None),
+            Some(listen) => {
+                let secret = Secret::new(config.cluster.secret.clone().unwrap_or_default());
+                let server = PeerServer::bind(listen, secret.clone())
+                    .await
+                    .with_context(|| format!("cluster.listen: cannot listen on {listen}"))?;
+                let bound = server.local_addr()?.to_string();
+                let region = Region {
+                    directory: backends.directory.backend.clone(),
+                    soft: backends.soft.backend.clone(),
+                    bus: backends.bus.backend.clone(),
+                    peers: Arc::new(ChatPeers(PeerClient::new(secret))),
+                    address: config.cluster.advertise.clone().unwrap_or(bound),
+                    lease: Duration::from_millis(config.cluster.lease_ms),
+                };
+                let address = region.address.clone();
+                let chat = Chat::join(chat_config(&config), store, blobs, region).await?;
+                tracing::info!(address, "joined the cores of the region");
+                (chat.clone(), Some(tokio::spawn(server.run(Arc::new(PeerService(chat))))))
+            }
+        };
         let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
         let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
@@ -73,7 +100,7 @@ impl Node {
         if let Some(app) = demo {
             greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
         }
-        Ok(Self { config, backends, core, gateway, admin })
+        Ok(Self { config, backends, core, peers, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
@@ -95,6 +122,9 @@ impl Node {
             gateway.abort();
         }
         self.core.close().await;
+        if let Some(peers) = self.peers.take() {
+            peers.abort();
+        }
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
         }
