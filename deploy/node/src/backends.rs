@@ -16,8 +16,11 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     let read_connections = config.sqlite.read_connections;
     registry.store("sqlite", move |request| sqlite(request, read_connections))?;
     registry.store("memory", memory_store)?;
-    registry.store("postgres", postgres)?;
-    registry.directory("postgres", postgres_directory)?;
+    // Both names are in use.
+    for scheme in ["postgres", "postgresql"] {
+        registry.store(scheme, postgres)?;
+        registry.directory(scheme, postgres_directory)?;
+    }
     registry.blobs("file", files)?;
     registry.soft("memory", memory_soft)?;
     registry.bus("memory", memory_bus)?;

@@ -468,7 +468,14 @@ mod tests {
             ("store = \"sharded:\"", None, "shards"),
             ("[cluster]\nlisten = \"nowhere\"", None, "cluster.listen"),
             ("[cluster]\nadvertise = \"core1:7000\"", None, "cluster.listen"),
-            ("[cluster]\nlisten = \"127.0.0.1:0\"\nadvertise = \"core1\"", None, "cluster.advertise"),
+            ("[cluster]\nlisten = \"127.0.0.1:0\"", None, "cluster.secret"),
+            ("[cluster]\nlisten = \"127.0.0.1:0\"\nsecret = \"hunter2\"", None, "cluster.secret"),
+            ("[cluster]\nlisten = \"0.0.0.0:0\"\nsecret = \"0123456789abcdef\"", None, "cluster.advertise"),
+            (
+                "[cluster]\nlisten = \"127.0.0.1:0\"\nsecret = \"0123456789abcdef\"\nadvertise = \"core1\"",
+                None,
+                "cluster.advertise",
+            ),
         ] {
             let error = load(toml, environment.as_slice()).unwrap_err().to_string();
             assert!(error.contains(key), "{toml:?} {environment:?}: {error}");
@@ -482,7 +489,8 @@ mod tests {
         assert_eq!((defaults.store.scheme(), defaults.blobs.scheme()), ("sqlite", "file"));
         assert_eq!((defaults.bus, defaults.directory), (None, None));
         let toml = "store = \"sharded:\"\n[shards]\na = \"postgres://me:hunter2@a/x\"\n\
-                    [placement]\n\"7.O0.3\" = \"a\"\n[cluster]\nlisten = \"127.0.0.1:0\"";
+                    [placement]\n\"7.O0.3\" = \"a\"\n[cluster]\nlisten = \"127.0.0.1:0\"\n\
+                    secret = \"hunter2hunter2hunter2\"";
         let config =
             load(toml, &[("MERIDIAN_SOFT", "redis://:hunter2@cache"), ("MERIDIAN_SHARDS_B", "memory:")]);
         let config = config.unwrap();

@@ -153,8 +153,8 @@ impl<'u> Row<'u> {
 
     fn reach(&self) -> &'static str {
         match self.reach {
-            Reach::Process => "this process",
-            Reach::Machine => "this machine",
+            Reach::Process => "in this process",
+            Reach::Machine => "on this machine",
             Reach::Region => "shared",
         }
     }
@@ -198,7 +198,7 @@ fn compatible(rows: &[Row<'_>], cluster: bool) -> anyhow::Result<()> {
         .filter(|row| row.reach != Reach::Region)
         .map(|row| {
             let (key, scheme) = (row.key, row.url.scheme());
-            format!("{key}: {scheme}: is on {} only, and cluster.listen is set", row.reach())
+            format!("{key}: {scheme}: is {} only, and cluster.listen is set", row.reach())
         })
         .collect();
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("; "));
@@ -238,9 +238,9 @@ mod tests {
     fn the_table_is_aligned_and_shows_no_secret() {
         let urls = ["postgres://me:hunter2@db/x", "file:files"].map(|url| BackendUrl::parse(url).unwrap());
         let expected = "\
-contract  backend   version        reach         durable  notes
-store     postgres  postgres 17.6  shared        yes      2 shards
-blobs     file      fs 0.1.0       this machine  yes
+contract  backend   version        reach            durable  notes
+store     postgres  postgres 17.6  shared           yes      2 shards
+blobs     file      fs 0.1.0       on this machine  yes
 ";
         assert_eq!(table(&rows(&urls, Reach::Machine)), expected);
     }

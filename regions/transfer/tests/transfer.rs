@@ -7,7 +7,9 @@ use meridian_chat::{App, AppSettings, Chat, ChatConfig, NewFile, NewUser, Outgoi
 use meridian_fs::FsBlobs;
 use meridian_memory::MemoryStore;
 use meridian_ports::{Blobs, Store};
+use meridian_postgres::{PgConfig, PgStore};
 use meridian_replication::{compare, verify};
+use meridian_services::Postgres;
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use meridian_transfer::{Summary, TransferError, export, import};
 use meridian_types::{
@@ -133,7 +135,23 @@ async fn assert_equal(a: &dyn Store, b: &dyn Store) {
 
 #[tokio::test]
 async fn a_tenant_goes_from_sqlite_to_memory_and_back() {
-    let (first, between, last) = (sqlite().await, memory().await, sqlite().await);
+    there_and_back(memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_goes_from_sqlite_to_postgres_and_back() {
+    let server = Postgres::start();
+    let config = PgConfig::parse(&server.url("postgres")).unwrap();
+    let store = PgStore::open(config).await.unwrap();
+    let between = Place::new(store, tempfile::tempdir().unwrap()).await;
+    let store = between.store.clone();
+    there_and_back(between).await;
+    store.close().await;
+}
+
+/// From SQLite to another store to SQLite.
+async fn there_and_back<S: Store>(between: Place<S>) {
+    let (first, last) = (sqlite().await, sqlite().await);
     let app = fill(&first).await;
     let (file, summary) = first.export(&app).await;
     assert!(summary.logs > 2 && summary.operations >= 704, "{summary:?}");

@@ -38,7 +38,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         folder: "regions/transfer",
         uses: &["types", "ports", "replication"],
-        tests_use: &["chat", "sqlite"],
+        tests_use: &["chat", "sqlite", "postgres"],
     },
     room("backends/*", &["types", "ports"]),
     room("plugins/sdk", &["types", "ports", "conformance"]),
