@@ -26,7 +26,13 @@ type Usage = Box<dyn Fn() -> u64 + Send + Sync>;
 
 impl BlobsFixture {
     pub fn new(blobs: impl Blobs) -> Self {
-        Self { blobs: Arc::new(blobs), usage: None, _guard: None }
+        Self::shared(Arc::new(blobs))
+    }
+
+    /// For a backend that the fixture keeps a hand on, to tell its usage for instance.
+    #[must_use]
+    pub fn shared(blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs, usage: None, _guard: None }
     }
 
     /// Keeps something alive until the case ends.
