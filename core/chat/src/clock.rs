@@ -2,7 +2,7 @@
 
 use meridian_types::{MessageId, Millis, RegionId};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -25,21 +25,27 @@ const NODE_BITS: u64 = 0xfff << 10;
 pub(crate) struct MessageIds {
     clock: Clock,
     region: RegionId,
-    worker: u8,
+    worker: AtomicU8,
     last: AtomicU64,
 }
 
 impl MessageIds {
     pub(crate) fn new(clock: Clock, region: RegionId, worker: u8) -> Self {
-        Self { clock, region, worker, last: AtomicU64::new(0) }
+        Self { clock, region, worker: AtomicU8::new(worker), last: AtomicU64::new(0) }
+    }
+
+    /// From the next id on.
+    pub(crate) fn set_worker(&self, worker: u8) {
+        self.worker.store(worker, Ordering::Relaxed);
     }
 
     /// The next id, greater than `floor` and than every id made here before, even when the clock stepped back.
     pub(crate) fn next_after(&self, floor: MessageId) -> MessageId {
-        let fresh = MessageId::new(self.clock.now(), self.region, self.worker, 0).0;
+        let worker = self.worker.load(Ordering::Relaxed);
+        let fresh = MessageId::new(self.clock.now(), self.region, worker, 0).0;
         let step = |last: u64| {
             let low = last.max(floor.0);
-            Some(if fresh > low { fresh } else { self.successor(low) })
+            Some(if fresh > low { fresh } else { self.successor(low, worker) })
         };
         match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
             Ok(last) | Err(last) => MessageId(step(last).unwrap_or(last)),
@@ -48,8 +54,8 @@ impl MessageIds {
 
     /// The smallest id of this worker that is greater than `id`: the counter carries into the time, never into
     /// another worker's ids.
-    fn successor(&self, id: u64) -> u64 {
-        let node = MessageId::new(MessageId::EPOCH, self.region, self.worker, 0).0;
+    fn successor(&self, id: u64, worker: u8) -> u64 {
+        let node = MessageId::new(MessageId::EPOCH, self.region, worker, 0).0;
         let same_time = (id & !(NODE_BITS | COUNTER_BITS)) | node;
         for candidate in [same_time | ((id & COUNTER_BITS) + 1).min(COUNTER_BITS), same_time + (1 << 22)] {
             if candidate > id {

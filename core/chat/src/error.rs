@@ -2,6 +2,7 @@
 
 use crate::log::LogError;
 use meridian_types::{NameError, session::SendError};
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,5 +88,49 @@ impl From<LogError> for SendError {
             LogError::Store(error) if error.kind() == meridian_ports::ErrorKind::Full => Self::StorageFull,
             _ => Self::Unavailable,
         }
+    }
+}
+
+/// What another core needs to know of a [`ChatError`]; what a log's writer never answers becomes `Unavailable`.
+#[derive(Serialize, Deserialize)]
+enum ChatErrorForm {
+    AppNotFound,
+    AppExists,
+    UserNotFound,
+    UserExists,
+    Upload(String),
+    Busy,
+    StorageFull,
+    Unavailable(String),
+}
+
+impl Serialize for ChatError {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::AppNotFound => ChatErrorForm::AppNotFound,
+            Self::AppExists => ChatErrorForm::AppExists,
+            Self::UserNotFound => ChatErrorForm::UserNotFound,
+            Self::UserExists => ChatErrorForm::UserExists,
+            Self::Upload(text) => ChatErrorForm::Upload(text.clone()),
+            Self::Busy => ChatErrorForm::Busy,
+            Self::StorageFull => ChatErrorForm::StorageFull,
+            other => ChatErrorForm::Unavailable(other.to_string()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChatError {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match ChatErrorForm::deserialize(deserializer)? {
+            ChatErrorForm::AppNotFound => Self::AppNotFound,
+            ChatErrorForm::AppExists => Self::AppExists,
+            ChatErrorForm::UserNotFound => Self::UserNotFound,
+            ChatErrorForm::UserExists => Self::UserExists,
+            ChatErrorForm::Upload(text) => Self::Upload(text),
+            ChatErrorForm::Busy => Self::Busy,
+            ChatErrorForm::StorageFull => Self::StorageFull,
+            ChatErrorForm::Unavailable(text) => Self::Unavailable(text.into()),
+        })
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use meridian_ports::{BlobStream, ErrorKind};
 use meridian_types::Kind;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 const FILE: Kind = Kind::new("file");
@@ -95,7 +96,8 @@ fn thumbnail_key(app: &App, uuid: &str) -> String {
     format!("{}/{uuid}.thumb", app.tenant)
 }
 
-struct PutFile {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PutFile {
     record: FileRecord,
 }
 
@@ -104,8 +106,10 @@ impl Command for PutFile {
     type Output = ();
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "file.put"
+    const NAME: &'static str = "file.put";
+
+    fn is_repeatable(&self) -> bool {
+        true
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<(), ChatError> {

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod clock;
+mod cluster;
 mod config;
 mod conversation;
 mod error;
@@ -19,6 +20,7 @@ mod sessions;
 mod tenants;
 mod tokens;
 
+pub use cluster::{PeerError, Peers, Region};
 pub use config::{AppSettings, ChatConfig, OverLimit, Registration};
 pub use error::{ChatError, TokenError};
 pub use model::{

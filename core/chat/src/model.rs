@@ -118,7 +118,7 @@ pub struct RecallRequest {
 }
 
 /// What became of a recall by REST; the documented answer is 200 in every case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecallOutcome {
     Recalled,
     /// There is no such conversation.

@@ -5,11 +5,13 @@ use crate::{
     OutgoingMessage, Page, RecallOutcome, RecallRequest, TokenError, User,
     accounts::{AccountCache, Passwords},
     clock::{Clock, MessageIds},
+    cluster::{Cluster, Hints, Presence, Region, RemoteSeat, Request, listen},
     log::{Logs, Placement, Shared},
     sessions::{Attached, Hub, PositionKeeper},
     tenants::Apps,
     tokens::{self, Claims},
 };
+use bytes::Bytes;
 use meridian_ports::{BlobStream, Blobs, Store};
 use meridian_types::{
     AppKey, MessageId, Millis, RegionId, Resource, UserName,
@@ -20,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 type Result<T> = std::result::Result<T, ChatError>;
 
@@ -35,9 +37,14 @@ pub(crate) struct Inner {
     pub(crate) hub: Arc<Hub>,
     pub(crate) positions: Arc<PositionKeeper>,
     pub(crate) apps: Apps,
-    pub(crate) accounts: AccountCache,
+    pub(crate) accounts: Arc<AccountCache>,
     pub(crate) passwords: Passwords,
+    pub(crate) cluster: Arc<Cluster>,
+    /// `None` when there is no other core.
+    pub(crate) presence: Option<Arc<Presence>>,
     flusher: Mutex<Option<JoinHandle<()>>>,
+    /// What runs as long as the core is one of several.
+    upkeep: Mutex<JoinSet<()>>,
 }
 
 /// The chat logic of one core. Cheap to clone.
@@ -47,14 +54,52 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Reads the apps and starts the writers' upkeep.
+    /// Reads the apps and starts the writers' upkeep. The only core of its store.
     pub async fn open(config: ChatConfig, store: Arc<dyn Store>, blobs: Arc<dyn Blobs>) -> Result<Self> {
+        Self::start(config, store, blobs, None).await
+    }
+
+    /// One of several cores over one store. [`Chat::serve_peer`] must be reachable at the region's address when this is
+    /// called or soon after.
+    pub async fn join(
+        config: ChatConfig,
+        store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
+        region: Region,
+    ) -> Result<Self> {
+        Self::start(config, store, blobs, Some(region)).await
+    }
+
+    async fn start(
+        config: ChatConfig,
+        store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
+        others: Option<Region>,
+    ) -> Result<Self> {
         let clock = Clock;
         let region = RegionId(config.region & 63);
         let placement = Placement { region };
         let hub = Arc::new(Hub::new(config.session_events));
         let ids = Arc::new(MessageIds::new(clock, region, 0));
-        let shared = Shared { store: store.clone(), clock, ids, hub: hub.clone() };
+        let accounts = Arc::new(AccountCache::new());
+        let mut upkeep = JoinSet::new();
+        let (cluster, hints, presence) = match others {
+            None => (Arc::new(Cluster::alone()), Hints::none(), None),
+            Some(others) => {
+                let (bus, soft) = (others.bus.clone(), others.soft.clone());
+                let cluster = Arc::new(Cluster::joined(others, ids.clone(), accounts.clone()));
+                let (hints, sending) = Hints::start(bus.clone(), cluster.clone());
+                upkeep.spawn(sending);
+                upkeep.spawn(listen(bus, cluster.me(), hub.clone()));
+                let (presence, keeping) = Presence::start(soft, cluster.clone(), hub.clone());
+                upkeep.spawn(keeping);
+                cluster.renew().await?;
+                (cluster, hints, Some(presence))
+            }
+        };
+        let hints = Arc::new(hints);
+        let shared =
+            Shared { store: store.clone(), clock, ids, hub: hub.clone(), cluster: cluster.clone(), hints };
         let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
         let positions = Arc::new(PositionKeeper::new(store.clone(), placement));
         let interval = Duration::from_millis(config.position_flush_ms.max(10));
@@ -68,11 +113,22 @@ impl Chat {
             logs,
             hub,
             positions,
-            accounts: AccountCache::new(),
+            accounts,
             passwords: Passwords::new(config.password_workers),
+            cluster,
+            presence,
             flusher: Mutex::new(Some(flusher)),
+            upkeep: Mutex::new(upkeep),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let keeping = inner.clone().keep_membership();
+        inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner).spawn(keeping);
+        Ok(Self { inner })
+    }
+
+    /// Serves a request of another core, that its [`Peers`](crate::Peers) brought here.
+    pub async fn serve_peer(&self, request: &[u8]) -> Bytes {
+        self.inner.serve_peer(request).await
     }
 
     /// Tells every session that the core goes away. New logins are the caller's to refuse.
@@ -82,6 +138,8 @@ impl Chat {
 
     /// Writes the positions, takes no more commands, and waits until the log writers have committed what they have.
     pub async fn close(&self) {
+        // The next core begins while this one finishes what it has.
+        self.inner.cluster.hand_over().await;
         let flusher = self.inner.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(flusher) = flusher {
             self.inner.positions.stop();
@@ -91,6 +149,10 @@ impl Chat {
         }
         self.inner.positions.flush(&self.inner.logs).await;
         self.inner.logs.close().await;
+        self.inner.cluster.leave().await;
+        let mut upkeep =
+            std::mem::take(&mut *self.inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner));
+        upkeep.shutdown().await;
     }
 
     /// Logs a device in.
@@ -107,12 +169,16 @@ impl Chat {
 
     pub async fn create_app(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> {
         let inner = &self.inner;
-        inner.apps.create(&inner.logs, inner.placement, key, settings).await
+        let app = inner.apps.create(&inner.logs, inner.placement, key, settings).await?;
+        inner.cluster.tell_all(&Request::AppChanged { key: key.clone() }).await;
+        Ok(app)
     }
 
     pub async fn set_app_settings(&self, key: &AppKey, settings: AppSettings) -> Result<Arc<App>> {
         let inner = &self.inner;
-        inner.apps.set_settings(&inner.logs, inner.placement, key, settings).await
+        let app = inner.apps.set_settings(&inner.logs, inner.placement, key, settings).await?;
+        inner.cluster.tell_all(&Request::AppChanged { key: key.clone() }).await;
+        Ok(app)
     }
 
     /// Every app, oldest first.
@@ -191,6 +257,27 @@ impl Chat {
 }
 
 impl Inner {
+    /// Keeps the lease, and makes good what this core may have missed.
+    async fn keep_membership(self: Arc<Self>) {
+        let mending = async {
+            loop {
+                let had_lapsed = self.cluster.missed().await;
+                self.make_good(had_lapsed).await;
+            }
+        };
+        tokio::select! {
+            () = self.cluster.keep() => {}
+            () = mending => {}
+        }
+    }
+
+    async fn make_good(&self, had_lapsed: bool) {
+        if had_lapsed && let Err(error) = self.apps.read_all_again(&*self.store, self.placement).await {
+            tracing::warn!(%error, "apps are not read anew");
+        }
+        self.hub.lag_all();
+    }
+
     pub(crate) fn read_token(&self, app: &App, token: &str) -> std::result::Result<Claims, TokenError> {
         tokens::read(app, token, self.clock.now())
     }
@@ -269,24 +356,37 @@ impl Chat {
     /// Ends one session. False when that device is not connected.
     pub async fn disconnect(&self, app: &App, name: &UserName, device: &Resource) -> Result<bool> {
         self.inner.existing(app, name).await?;
-        Ok(self.inner.hub.close(app.tenant, name, Some(device), &CloseReason::Kicked) > 0)
+        Ok(self.inner.close_sessions(app.tenant, name, Some(device), CloseReason::Kicked).await > 0)
     }
 
-    #[must_use]
-    pub fn is_online(&self, app: &App, name: &UserName) -> bool {
-        self.inner.hub.is_online(app.tenant, name)
+    pub async fn is_online(&self, app: &App, name: &UserName) -> bool {
+        let inner = &self.inner;
+        let elsewhere = match &inner.presence {
+            Some(presence) if !inner.hub.is_online(app.tenant, name) => {
+                presence.others(app.tenant, name).await
+            }
+            _ => Vec::new(),
+        };
+        !elsewhere.is_empty() || inner.hub.is_online(app.tenant, name)
     }
 
     /// The connected devices.
-    #[must_use]
-    pub fn devices(&self, app: &App, name: &UserName) -> Vec<DeviceInfo> {
+    pub async fn devices(&self, app: &App, name: &UserName) -> Vec<DeviceInfo> {
         let slots = self.inner.hub.slots(app.tenant, name);
         let info = |slot: &Arc<crate::sessions::Slot>| DeviceInfo {
             resource: slot.device.resource.clone(),
             uuid: slot.device.uuid.clone(),
             name: slot.device.name.clone(),
         };
-        slots.iter().map(info).collect()
+        let mut devices: Vec<_> = slots.iter().map(info).collect();
+        if let Some(presence) = &self.inner.presence {
+            for RemoteSeat { resource, uuid, name, .. } in presence.others(app.tenant, name).await {
+                if devices.iter().all(|device| device.resource != resource) {
+                    devices.push(DeviceInfo { resource, uuid, name });
+                }
+            }
+        }
+        devices
     }
 
     /// Messages that no device of the user has received, at most 500 per conversation.

@@ -31,6 +31,13 @@ struct AppBody {
     settings: AppSettings,
 }
 
+/// What a command on an app gives.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredApp {
+    body: AppBody,
+    version: u64,
+}
+
 /// Every app, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Apps {
@@ -59,6 +66,31 @@ impl Apps {
         }
     }
 
+    /// Takes in what another core has made or changed.
+    pub(crate) async fn read_again(
+        &self,
+        store: &dyn Store,
+        placement: Placement,
+        key: &AppKey,
+    ) -> meridian_ports::Result<()> {
+        let object = store.object(placement.system(), &APP, key.as_str()).await?;
+        if let Some(app) = object.as_ref().and_then(read_app) {
+            self.keep(app);
+        }
+        Ok(())
+    }
+
+    /// Takes in all that other cores have made or changed.
+    pub(crate) async fn read_all_again(
+        &self,
+        store: &dyn Store,
+        placement: Placement,
+    ) -> Result<(), ChatError> {
+        let read = Self::load(store, placement).await?;
+        read.all().into_iter().for_each(|app| drop(self.keep(App::clone(&app))));
+        Ok(())
+    }
+
     pub(crate) fn get(&self, key: &AppKey) -> Option<Arc<App>> {
         self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -78,7 +110,7 @@ impl Apps {
         settings: AppSettings,
     ) -> Result<Arc<App>, ChatError> {
         let app = logs.execute(placement.system(), CreateApp { key: key.clone(), settings }).await?;
-        Ok(self.keep(app))
+        self.keep_stored(key, app)
     }
 
     pub(crate) async fn set_settings(
@@ -89,6 +121,11 @@ impl Apps {
         settings: AppSettings,
     ) -> Result<Arc<App>, ChatError> {
         let app = logs.execute(placement.system(), SetSettings { key: key.clone(), settings }).await?;
+        self.keep_stored(key, app)
+    }
+
+    fn keep_stored(&self, key: &AppKey, app: StoredApp) -> Result<Arc<App>, ChatError> {
+        let app = to_app(key.clone(), app.body, app.version).ok_or_else(|| corrupt("token key"))?;
         Ok(self.keep(app))
     }
 
@@ -104,21 +141,24 @@ impl Apps {
     }
 }
 
-struct CreateApp {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CreateApp {
     key: AppKey,
     settings: AppSettings,
 }
 
 #[async_trait]
 impl Command for CreateApp {
-    type Output = App;
+    type Output = StoredApp;
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "app.create"
+    const NAME: &'static str = "app.create";
+
+    fn is_repeatable(&self) -> bool {
+        false
     }
 
-    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<App, ChatError> {
+    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<StoredApp, ChatError> {
         if draft.object(&APP, self.key.as_str()).await?.is_some() {
             return Err(ChatError::AppExists);
         }
@@ -139,37 +179,40 @@ impl Command for CreateApp {
             created: draft.now().0,
             settings: self.settings.clone(),
         };
-        put_app(draft, &self.key, &body, 0)
+        put_app(draft, &self.key, body, 0)
     }
 }
 
-struct SetSettings {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SetSettings {
     key: AppKey,
     settings: AppSettings,
 }
 
 #[async_trait]
 impl Command for SetSettings {
-    type Output = App;
+    type Output = StoredApp;
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "app.settings"
+    const NAME: &'static str = "app.settings";
+
+    fn is_repeatable(&self) -> bool {
+        true
     }
 
-    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<App, ChatError> {
+    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<StoredApp, ChatError> {
         let object = draft.object(&APP, self.key.as_str()).await?.ok_or(ChatError::AppNotFound)?;
         let mut body: AppBody =
             serde_json::from_slice(&object.body).map_err(|_| corrupt("stored app cannot be read"))?;
         body.settings = self.settings.clone();
-        put_app(draft, &self.key, &body, object.version)
+        put_app(draft, &self.key, body, object.version)
     }
 }
 
-fn put_app(draft: &mut Draft<'_>, key: &AppKey, body: &AppBody, version: u64) -> Result<App, ChatError> {
-    let json = serde_json::to_vec(body).map_err(|_| corrupt("app cannot be written"))?;
+fn put_app(draft: &mut Draft<'_>, key: &AppKey, body: AppBody, version: u64) -> Result<StoredApp, ChatError> {
+    let json = serde_json::to_vec(&body).map_err(|_| corrupt("app cannot be written"))?;
     draft.put_object(&APP, key.as_str(), i64::from(body.tenant), version, json.into());
-    to_app(key.clone(), body.clone(), version + 1).ok_or_else(|| corrupt("token key"))
+    Ok(StoredApp { body, version: version + 1 })
 }
 
 fn read_app(object: &Object) -> Option<App> {

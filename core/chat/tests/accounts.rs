@@ -142,7 +142,7 @@ async fn the_device_policy_kicks_or_refuses() {
             }
             OverLimit::Refuse => assert!(first.attached.closed.try_recv().is_err()),
         }
-        assert_eq!(world.chat.devices(&world.app, &user("ann")).len(), 1);
+        assert_eq!(world.chat.devices(&world.app, &user("ann")).await.len(), 1);
     }
 }
 
@@ -156,7 +156,7 @@ async fn one_device_can_be_disconnected() {
     assert_eq!((&mut phone.attached.closed).await, Ok(CloseReason::Kicked));
     assert!(!world.chat.disconnect(&world.app, &user("ann"), &device).await.unwrap());
     drop((phone, tablet));
-    assert!(!world.chat.is_online(&world.app, &user("ann")));
+    assert!(!world.chat.is_online(&world.app, &user("ann")).await);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod attach;
 mod body;
 mod handle;
+pub mod peer;
 mod session;
 
 pub use attach::Attached;

@@ -3,5 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod local;
+mod peers;
 
 pub use local::LocalCore;
+pub use peers::{ChatPeers, PeerService};

@@ -2,9 +2,10 @@
 
 use crate::{ConversationKey, MessageId, Millis, Resource, Seq, UserName};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// What an entry is. Numbers are stored; never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum EntryKind {
     Message = 1,
@@ -37,7 +38,7 @@ impl EntryKind {
 
 /// Who may pull an entry, decided once by the writer and stored, so that devices cannot disagree.
 /// The device that sent an entry never receives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Audience {
     /// Every device of everybody in the conversation.
@@ -49,7 +50,7 @@ pub enum Audience {
 }
 
 /// Names a client's attempt to send, so that sending again gives the first answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IdempotencyKey {
     /// Hash of (tenant, conversation, sender, device).
     pub stream: u64,
@@ -58,7 +59,7 @@ pub struct IdempotencyKey {
 }
 
 /// One entry of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub conversation: ConversationKey,
     pub seq: Seq,

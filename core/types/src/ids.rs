@@ -1,11 +1,12 @@
 //! Numbers that name things. Each is a newtype, made here and nowhere else.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(pub $inner);
 
         impl fmt::Display for $name {
@@ -118,7 +119,7 @@ pub enum LogClass {
 /// A log: the unit of order, ownership, group commit, replication and failover.
 ///
 /// Packed into 48 bits: tenant (32), class (1), region of birth (6), index (9).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogId(u64);
 
 impl LogId {
@@ -185,7 +186,7 @@ impl fmt::Debug for LogId {
 
 /// How far a device has read a conversation: an offset *and* the epoch followed by the region that answered,
 /// so that lost history is never taken for short history. Ordered by epoch first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     pub epoch: Epoch,
     pub seq: Seq,

@@ -3,6 +3,7 @@
 
 use crate::{ConversationKey, Entry, MessageId, Millis, Position, Resource, UserName};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, sync::Arc};
 
 /// What the client proves itself with.
@@ -24,7 +25,7 @@ impl fmt::Debug for Credential {
 }
 
 /// Sort of device, for the login policy ("so many devices per platform").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Platform {
     Ios,
     Android,
@@ -84,7 +85,7 @@ pub enum Refusal {
 }
 
 /// Why the core ends a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// Logged in elsewhere; carries the other device's login extension.
@@ -129,7 +130,7 @@ pub struct Submission {
 }
 
 /// The answer to a send that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub message_id: MessageId,
     pub at: Millis,
@@ -138,7 +139,7 @@ pub struct Sent {
 }
 
 /// Why a send was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum SendError {
     #[error("the body is not a valid message")]

@@ -25,7 +25,7 @@ pub(crate) async fn disconnect_one(call: Call, _body: Body) -> Answer {
 /// `GET /users/{username}/resources`
 pub(crate) async fn resources(call: Call, _body: Body) -> Answer {
     let user = call.path_user().await?;
-    let devices = call.state.chat.devices(&call.app, &user.username);
+    let devices = call.state.chat.devices(&call.app, &user.username).await;
     let data: Vec<Value> = devices
         .iter()
         .map(|device| {

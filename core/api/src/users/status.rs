@@ -16,7 +16,7 @@ const MAX_BATCH: usize = 100;
 /// `GET /users/{username}/status`
 pub(crate) async fn status(call: Call, _body: Body) -> Answer {
     let user = call.path_user().await?;
-    let online = call.state.chat.is_online(&call.app, &user.username);
+    let online = call.state.chat.is_online(&call.app, &user.username).await;
     Ok(Envelope::plain(&call, pair(user.username.as_str(), word(online)), 0).into_response())
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn batch_status(call: Call, body: Body) -> Answer {
     for name in names {
         let text = name.as_str().ok_or_else(|| ApiError::illegal_argument("usernames must be strings"))?;
         data.push(match UserName::parse(text) {
-            Ok(name) => pair(name.as_str(), word(call.state.chat.is_online(&call.app, &name))),
+            Ok(name) => pair(name.as_str(), word(call.state.chat.is_online(&call.app, &name).await)),
             Err(_) => pair(text, word(false)),
         });
     }

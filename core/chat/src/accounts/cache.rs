@@ -45,6 +45,13 @@ impl AccountCache {
         }
     }
 
+    /// Others may have written anything.
+    pub(crate) fn forget_all(&self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.writes += 1;
+        inner.accounts.clear();
+    }
+
     /// Called before and after every write of an account.
     pub(crate) fn forget(&self, tenant: TenantId, name: &UserName) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,14 +8,16 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_types::{Effect, Millis, Relation, UserName};
+use serde::{Deserialize, Serialize};
 
 /// Registers a user.
-pub(super) struct Create {
-    pub(super) username: UserName,
-    pub(super) uuid: String,
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Create {
+    pub(crate) username: UserName,
+    pub(crate) uuid: String,
     /// Hashed already.
-    pub(super) password: Option<String>,
-    pub(super) nickname: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) nickname: Option<String>,
 }
 
 #[async_trait]
@@ -23,8 +25,10 @@ impl Command for Create {
     type Output = Account;
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "user.create"
+    const NAME: &'static str = "user.create";
+
+    fn is_repeatable(&self) -> bool {
+        false
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Account, ChatError> {
@@ -37,8 +41,8 @@ impl Command for Create {
             username: self.username.clone(),
             created: now,
             modified: now,
-            password: self.password.take(),
-            nickname: self.nickname.take(),
+            password: self.password.clone(),
+            nickname: self.nickname.clone(),
             activated: true,
             token_epoch: rand::random(),
             // A dynamic token may have been made a moment before its user, by another clock.
@@ -59,7 +63,8 @@ impl Command for Create {
 }
 
 /// What changes in an account.
-pub(super) enum Change {
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Change {
     /// A new password, hashed already.
     Password(String),
     Activated(bool),
@@ -70,9 +75,10 @@ pub(super) enum Change {
 }
 
 /// Changes an account.
-pub(super) struct Update {
-    pub(super) username: UserName,
-    pub(super) change: Change,
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Update {
+    pub(crate) username: UserName,
+    pub(crate) change: Change,
 }
 
 #[async_trait]
@@ -80,8 +86,10 @@ impl Command for Update {
     type Output = Account;
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "user.update"
+    const NAME: &'static str = "user.update";
+
+    fn is_repeatable(&self) -> bool {
+        true
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Account, ChatError> {
@@ -114,9 +122,10 @@ impl Command for Update {
 }
 
 /// Removes an account whose deletion has begun and whose remains are gone.
-pub(super) struct EndDelete {
-    pub(super) username: UserName,
-    pub(super) uuid: String,
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EndDelete {
+    pub(crate) username: UserName,
+    pub(crate) uuid: String,
 }
 
 #[async_trait]
@@ -124,8 +133,10 @@ impl Command for EndDelete {
     type Output = ();
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "user.delete"
+    const NAME: &'static str = "user.delete";
+
+    fn is_repeatable(&self) -> bool {
+        true
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<(), ChatError> {
@@ -144,8 +155,9 @@ impl Command for EndDelete {
 }
 
 /// Takes a person out of the conversations of one log.
-pub(super) struct LeaveConversations {
-    pub(super) username: UserName,
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LeaveConversations {
+    pub(crate) username: UserName,
 }
 
 #[async_trait]
@@ -154,8 +166,10 @@ impl Command for LeaveConversations {
     type Output = bool;
     type Error = ChatError;
 
-    fn name(&self) -> &'static str {
-        "conversation.leave"
+    const NAME: &'static str = "conversation.leave";
+
+    fn is_repeatable(&self) -> bool {
+        true
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<bool, ChatError> {

@@ -25,8 +25,10 @@ impl Inner {
         name: &UserName,
     ) -> Result<Option<Arc<Account>>, ChatError> {
         let mark = match self.accounts.get(app.tenant, name) {
-            Ok(account) => return Ok(Some(account)),
-            Err(mark) => mark,
+            // A core that has lost touch was not told of changes.
+            Ok(account) if self.cluster.is_current() => return Ok(Some(account)),
+            Ok(_) => None,
+            Err(mark) => Some(mark),
         };
         let log = self.placement.home(app.tenant, name.as_str());
         let Some(object) = self.store.object(log, &USER, name.as_str()).await? else { return Ok(None) };
@@ -34,7 +36,9 @@ impl Inner {
         if account.deleting {
             return Ok(None);
         }
-        self.accounts.keep(app.tenant, &account, mark);
+        if let Some(mark) = mark {
+            self.accounts.keep(app.tenant, &account, mark);
+        }
         Ok(Some(account))
     }
 
@@ -118,7 +122,7 @@ impl Inner {
         self.existing(app, name).await?;
         let hash = self.passwords.hash(password).await?;
         self.change(app, name, Change::Password(hash)).await?;
-        self.hub.close(app.tenant, name, None, &CloseReason::PasswordChanged);
+        self.close_sessions(app.tenant, name, None, CloseReason::PasswordChanged).await;
         Ok(())
     }
 
@@ -130,21 +134,21 @@ impl Inner {
     ) -> Result<Account, ChatError> {
         let account = self.change(app, name, Change::Activated(activated)).await?;
         if !activated {
-            self.hub.close(app.tenant, name, None, &CloseReason::Removed);
+            self.close_sessions(app.tenant, name, None, CloseReason::Removed).await;
         }
         Ok(account)
     }
 
     pub(crate) async fn force_offline(&self, app: &App, name: &UserName) -> Result<bool, ChatError> {
         self.change(app, name, Change::RevokeTokens).await?;
-        Ok(self.hub.close(app.tenant, name, None, &CloseReason::Kicked) > 0)
+        Ok(self.close_sessions(app.tenant, name, None, CloseReason::Kicked).await > 0)
     }
 
     async fn change(&self, app: &App, username: &UserName, change: Change) -> Result<Account, ChatError> {
         let log = self.placement.home(app.tenant, username.as_str());
         self.accounts.forget(app.tenant, username);
         let changed = self.logs.execute(log, Update { username: username.clone(), change }).await;
-        self.accounts.forget(app.tenant, username);
+        self.account_changed(app.tenant, username).await;
         changed
     }
 
@@ -153,7 +157,7 @@ impl Inner {
     pub(crate) async fn delete_user(&self, app: &App, name: &UserName) -> Result<User, ChatError> {
         self.existing(app, name).await?;
         let account = self.change(app, name, Change::BeginDelete).await?;
-        self.hub.close(app.tenant, name, None, &CloseReason::Removed);
+        self.close_sessions(app.tenant, name, None, CloseReason::Removed).await;
         self.finish_delete(app, name).await?;
         Ok(account.to_user())
     }
@@ -171,7 +175,7 @@ impl Inner {
         }
         let effects = forget_devices(&*self.store, &self.positions, self.placement, app.tenant, name).await?;
         if !effects.is_empty() {
-            let apply = Apply { name: "device.forget", effects };
+            let apply = Apply::new("device.forget", effects);
             self.logs.execute(self.placement.regional(app.tenant), apply).await?;
         }
         self.logs.execute(home, EndDelete { username: name.clone(), uuid: account.uuid }).await?;

@@ -7,6 +7,7 @@ mod manage;
 mod password;
 
 pub(crate) use cache::AccountCache;
+pub(crate) use commands::{Create, EndDelete, LeaveConversations, Update};
 pub(crate) use password::Passwords;
 
 use crate::{ChatError, User};
@@ -20,7 +21,7 @@ pub(crate) const USER: Kind = Kind::new("user");
 pub(crate) const USER_UUID: Kind = Kind::new("user_uuid");
 
 /// A user account.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) uuid: String,
     pub(crate) username: UserName,

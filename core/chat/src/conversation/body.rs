@@ -12,9 +12,10 @@ use meridian_types::{
     session::SendError,
 };
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 /// What the server needs to know of a body.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ReadBody {
     pub(crate) kind: EntryKind,
     /// The message that a receipt or recall is about, or that an edit changes.

@@ -8,6 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_types::{Audience, ConversationKey, EntryKind, MessageId, Seq, UserName, session::SendError};
+use serde::{Deserialize, Serialize};
 
 /// Erases a message, by the app's rules. `force` lifts the time window and nothing else.
 pub(super) async fn withdraw(
@@ -41,6 +42,7 @@ pub(super) async fn withdraw(
 }
 
 /// A recall by REST.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Recall {
     pub(crate) conversation: ConversationKey,
     pub(crate) target: MessageId,
@@ -55,8 +57,10 @@ impl Command for Recall {
     type Output = RecallOutcome;
     type Error = LogError;
 
-    fn name(&self) -> &'static str {
-        "recall"
+    const NAME: &'static str = "recall";
+
+    fn is_repeatable(&self) -> bool {
+        false
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<RecallOutcome, LogError> {

@@ -15,12 +15,14 @@ use meridian_types::{
     Audience, ConversationKey, EntryKind, IdempotencyKey, Millis, Resource, TenantId, UserName,
     session::{RouteTo, SendError, Sent, Submission},
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Idempotency ids are signed 63-bit numbers in every store.
 const CLIENT_ID_MASK: u64 = u64::MAX >> 1;
 
 /// A send, checked as far as it can be without the log.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Submit {
     conversation: ConversationKey,
     sender: UserName,
@@ -145,8 +147,10 @@ impl Command for Submit {
     type Output = Sent;
     type Error = SendError;
 
-    fn name(&self) -> &'static str {
-        "message"
+    const NAME: &'static str = "message";
+
+    fn is_repeatable(&self) -> bool {
+        self.idempotency.is_some()
     }
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Sent, SendError> {

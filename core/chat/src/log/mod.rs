@@ -6,11 +6,12 @@ mod command;
 mod conversation;
 mod draft;
 mod place;
+mod remote;
 mod set;
 mod writer;
 
 pub(crate) use apply::Apply;
-pub(crate) use command::{Command, LogError, Pending};
+pub(crate) use command::{Command, EncodedCommand, LogError, Pending};
 pub(crate) use draft::{Draft, JOINED, NewEntry, Publication};
 pub(crate) use place::Placement;
 pub(crate) use set::Logs;

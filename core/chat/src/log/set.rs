@@ -2,7 +2,8 @@
 
 use crate::log::{
     Command, LogError, Pending,
-    command::{Envelope, Job},
+    command::{EncodedAnswer, EncodedCommand, Envelope, Job},
+    remote,
     writer::{Shared, Writer},
 };
 use meridian_types::LogId;
@@ -42,9 +43,35 @@ impl Logs {
     /// Puts a command behind those already waiting for its log, at once. A full queue answers "busy".
     pub(crate) fn submit<C: Command>(&self, log: LogId, command: C) -> Pending<C> {
         let (envelope, pending) = Envelope::new(command);
+        self.enqueue(log, Box::new(envelope));
+        pending
+    }
+
+    /// Queues a command of another core at once, and gives what will be the answer.
+    pub(crate) fn submit_remote(
+        &self,
+        log: LogId,
+        command: &EncodedCommand,
+    ) -> impl Future<Output = EncodedAnswer> + Send + use<> {
+        let pending = remote::receive(command).map(|(job, pending)| {
+            self.enqueue(log, job);
+            pending
+        });
+        async move {
+            match pending {
+                Ok(pending) => pending.await.unwrap_or_default(),
+                Err(error) => {
+                    tracing::warn!(%error, "a command of another core cannot be read");
+                    None
+                }
+            }
+        }
+    }
+
+    fn enqueue(&self, log: LogId, job: Box<dyn Job>) {
         let refused = match self.queue(log) {
-            None => Some((Box::new(envelope) as Box<dyn Job>, LogError::Stopped)),
-            Some(queue) => match queue.try_send(Box::new(envelope)) {
+            None => Some((job, LogError::Stopped)),
+            Some(queue) => match queue.try_send(job) {
                 Ok(()) => None,
                 Err(mpsc::error::TrySendError::Full(job)) => {
                     metrics::counter!("log_busy_total").increment(1);
@@ -56,7 +83,6 @@ impl Logs {
         if let Some((job, error)) = refused {
             job.finish(Err(error));
         }
-        pending
     }
 
     /// Submits and waits for the commit.

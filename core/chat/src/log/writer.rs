@@ -2,20 +2,30 @@
 
 use crate::{
     clock::{Clock, MessageIds},
+    cluster::{Answer, Cluster, Hints, Owner, PeerError, Request},
     log::{Draft, LogError, Publication, command::Job, conversation::Conversation, draft::JOINED},
     sessions::Hub,
 };
 use lru::LruCache;
-use meridian_ports::{Error, ErrorKind, IdempotencyHit, Result, Store};
+use meridian_ports::{Error, ErrorKind, IdempotencyHit, NodeInfo, Result, Store};
 use meridian_types::{
     ConversationKey, Effect, Epoch, Fence, IdempotencyKey, Kind, LogHead, LogId, LoggedOperation, Lsn,
     MessageId, Object, Operation, Relation, Seq, Step,
 };
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 
 /// Conversations whose state stays in memory, per log. One is about 300 bytes.
 const HOT_CONVERSATIONS: usize = 8192;
+
+/// How long commands wait for a log that moves between cores.
+const MOVE_PATIENCE: Duration = Duration::from_secs(8);
+/// Before a log that has moved is tried again, unless the list of cores changes.
+const MOVE_PAUSE: Duration = Duration::from_millis(25);
 
 /// What every writer of a core shares.
 #[derive(Clone, Debug)]
@@ -24,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) ids: Arc<MessageIds>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) hints: Arc<Hints>,
 }
 
 /// A log's state in memory: its head, hot conversations, and what the batch in hand has changed so far.
@@ -160,18 +172,73 @@ impl Writer {
     pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut jobs: Vec<Box<dyn Job>> = Vec::with_capacity(self.batch_limit);
         while queue.recv_many(&mut jobs, self.batch_limit).await > 0 {
-            self.process(&mut jobs).await;
+            self.see_through(&mut jobs).await;
         }
     }
 
+    /// Has the jobs done, in order, here or by the core that writes the log, whatever happens to it meanwhile.
+    async fn see_through(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        let begun = Instant::now();
+        loop {
+            match self.shared.cluster.owner(self.log) {
+                Owner::Me => self.process(jobs).await,
+                elsewhere => {
+                    // Another core has written since, or will.
+                    self.state = None;
+                    let (remote, own) = std::mem::take(jobs).into_iter().partition(|job| job.is_remote());
+                    *jobs = own;
+                    finish_all(remote, &LogError::Moved);
+                    if let (Owner::Other(node), false) = (elsewhere, jobs.is_empty()) {
+                        self.forward(jobs, &node).await;
+                    }
+                }
+            }
+            if jobs.is_empty() {
+                return;
+            }
+            if begun.elapsed() > MOVE_PATIENCE {
+                finish_all(std::mem::take(jobs), &LogError::Moved);
+                return;
+            }
+            self.shared.cluster.changed(MOVE_PAUSE).await;
+        }
+    }
+
+    /// Has the jobs done by another core. Those that it surely did not do, and those that may be done twice, stay.
+    async fn forward(&self, jobs: &mut Vec<Box<dyn Job>>, node: &NodeInfo) {
+        let mut commands = Vec::with_capacity(jobs.len());
+        for job in jobs.iter() {
+            match job.encode() {
+                Ok(command) => commands.push(command),
+                Err(error) => return finish_all(std::mem::take(jobs), &error),
+            }
+        }
+        let begun = Instant::now();
+        let answer = self.shared.cluster.call(node, &Request::Commands { log: self.log, commands }).await;
+        metrics::histogram!("log_forward_seconds").record(begun.elapsed().as_secs_f64());
+        match answer {
+            Ok(Answer::Commands(answers)) if answers.len() == jobs.len() => {
+                for (job, answer) in std::mem::take(jobs).into_iter().zip(answers) {
+                    match answer {
+                        Some(answer) => job.finish_encoded(&answer),
+                        None => jobs.push(job),
+                    }
+                }
+            }
+            Ok(_) | Err(PeerError::NotSent) => {}
+            Err(PeerError::Lost) => {
+                let (again, over) = std::mem::take(jobs).into_iter().partition(|job| job.is_repeatable());
+                *jobs = again;
+                finish_all(over, &LogError::Unknown);
+            }
+        }
+    }
+
+    /// Decides the jobs and commits them. When another writer has taken the log, they stay, and nothing was done.
     async fn process(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
         let mut state = match self.take_state().await {
             Ok(state) => state,
-            Err(error) => {
-                let failed = LogError::from(error);
-                jobs.drain(..).for_each(|job| job.finish(Err(failed.clone())));
-                return;
-            }
+            Err(error) => return finish_all(std::mem::take(jobs), &error.into()),
         };
         let started_at = state.head;
         let (operations, publications) = decide(&mut state, jobs).await;
@@ -183,16 +250,19 @@ impl Writer {
             metrics::histogram!("log_commit_operations").record(operations.len() as f64);
             self.commit(state, started_at, operations).await
         };
-        if committed.is_ok() {
-            for publication in publications {
-                self.shared.hub.publish(self.log.tenant(), &publication);
-            }
-        }
-        let outcome = committed.map_err(|error| {
+        if let Err(error) = &committed {
             tracing::warn!(log = %self.log, error = ?error, "commit failed");
             metrics::counter!("log_commit_failures_total").increment(1);
-            LogError::from(error)
-        });
+            if error.kind() == ErrorKind::Fenced && error.surely_not_done() {
+                return;
+            }
+        } else {
+            for publication in &publications {
+                self.shared.hub.publish(self.log.tenant(), publication);
+            }
+            self.shared.hints.publish(self.log, publications);
+        }
+        let outcome = committed.map_err(LogError::from);
         jobs.drain(..).for_each(|job| job.finish(outcome.clone()));
     }
 
@@ -236,10 +306,17 @@ impl Writer {
     /// A commit whose answer was lost: the log itself tells whether it happened.
     async fn settle(&mut self, end: LogHead, error: Error) -> Result<()> {
         let head = self.shared.store.claim(self.log, end.epoch, None).await?;
-        let done = head.lsn == end.lsn && head.chain == end.chain;
         self.state = Some(State::new(&self.shared, head));
+        // Another writer may have gone on from there meanwhile.
+        let before = Lsn(end.lsn.0.saturating_sub(1));
+        let last = self.shared.store.operations(self.log, before, 1).await?;
+        let done = last.first().is_some_and(|last| last.lsn == end.lsn && last.chain == end.chain);
         if done { Ok(()) } else { Err(error) }
     }
+}
+
+fn finish_all(jobs: Vec<Box<dyn Job>>, error: &LogError) {
+    jobs.into_iter().for_each(|job| job.finish(Err(error.clone())));
 }
 
 /// Decides a batch in order. Gives the operations, already chained behind the head, and what to publish.
@@ -258,7 +335,7 @@ async fn decide(state: &mut State, jobs: &mut [Box<dyn Job>]) -> (Vec<LoggedOper
         }
         state.fold(&effects);
         let at = state.head.hlc.tick(state.clock.now());
-        let operation = Operation { name: job.name().into(), at, effects };
+        let operation = Operation { name: job.operation(), at, effects };
         let logged = LoggedOperation::after(&state.head, operation);
         state.head = state.head.advanced_by(&logged);
         operations.push(logged);

@@ -3,15 +3,16 @@
 use crate::{
     OverLimit, TokenError,
     accounts::Account,
+    cluster::{RemoteSeat, Request},
     error::ChatError,
     log::LogError,
     model::App,
     service::Inner,
-    sessions::{Attached, Session, devices},
+    sessions::{Attached, Room, Session, devices},
 };
 use meridian_types::{
     AppKey, Millis, UserName,
-    session::{Credential, Login, Refusal},
+    session::{CloseReason, Credential, Login, Refusal},
 };
 use std::sync::Arc;
 
@@ -31,9 +32,13 @@ impl Inner {
         let refuse = app.settings.over_limit == OverLimit::Refuse;
         let limit = app.settings.devices_per_platform.max(1);
         let now = self.clock.now();
+        let elsewhere = match &self.presence {
+            Some(presence) => presence.others(app.tenant, &user).await,
+            None => Vec::new(),
+        };
         let registered = devices::register(
             (&*self.store, &self.logs, &self.hub, &self.positions),
-            self.placement,
+            (self.placement, &elsewhere),
             app.tenant,
             &user,
             &login.device,
@@ -46,15 +51,37 @@ impl Inner {
             Err(error) => return Err(unavailable(&error)),
         }
         let resource = login.device.resource.clone();
+        // Each platform's devices on other cores take their part of the limit.
+        let is_other =
+            |seat: &&RemoteSeat| seat.resource != resource && seat.platform == login.device.platform;
+        let mut others: Vec<_> = elsewhere.iter().filter(is_other).collect();
+        others.sort_by_key(|seat| seat.at);
+        if refuse && others.len() >= limit {
+            return Err(Refusal::TooManyDevices);
+        }
+        let (leaving, staying) = others.split_at((others.len() + 1).saturating_sub(limit));
+        let leaving: Vec<_> = leaving.iter().copied().cloned().collect();
+        let here = limit - staying.len();
+        let device = login.device.clone();
         let seat = self
             .hub
-            .seat(app.tenant, &user, login.device, &login.extension, limit, refuse)
+            .seat(app.tenant, &user, device, &login.extension, Room { limit: here, refuse }, now.0)
             .ok_or(Refusal::TooManyDevices)?;
         let session = Session { chat: self.clone(), app: app.clone(), user: user.clone(), slot: seat.slot };
         // A ban or a new password may have come between the check and the seat.
         let still = self.account(&app, &user).await.map_err(|error| refusal(&error))?;
         if still.is_none_or(|still| still.token_epoch != account.token_epoch) {
             return Err(Refusal::CredentialMismatch);
+        }
+        if let Some(presence) = &self.presence {
+            presence.seated(app.tenant, &user, &login.device, now.0).await;
+            let same = elsewhere.iter().filter(|seat| seat.resource == resource);
+            for seat in same.chain(&leaving) {
+                let reason = CloseReason::Replaced { extension: login.extension.clone() };
+                let device = Some(seat.resource.clone());
+                let close = Request::Close { tenant: app.tenant, user: user.clone(), device, reason };
+                self.cluster.tell(&seat.node, &close).await;
+            }
         }
         let (events, closed) = (seat.events, seat.closed);
         let app = app.key.clone();

@@ -6,6 +6,7 @@
 //! - any other new device starts where the person is: it gets what no device of theirs has acknowledged.
 
 use crate::{
+    cluster::RemoteSeat,
     log::{Apply, LogError, Logs, Placement},
     sessions::{
         Hub,
@@ -37,7 +38,7 @@ struct DeviceBody {
 /// Makes a device known, durably, if it is not yet.
 pub(crate) async fn register(
     (store, logs, hub, keeper): (&dyn Store, &Logs, &Hub, &PositionKeeper),
-    placement: Placement,
+    (placement, elsewhere): (Placement, &[RemoteSeat]),
     tenant: TenantId,
     user: &UserName,
     device: &Device,
@@ -53,7 +54,10 @@ pub(crate) async fn register(
     known.sort_by_key(|relation| std::cmp::Reverse(relation.rank));
 
     let make = make_of(resource);
-    let away = |relation: &&Relation| !hub.is_device_online(tenant, user, &relation.to);
+    let away = |relation: &&Relation| {
+        let is_here = hub.is_device_online(tenant, user, &relation.to);
+        !is_here && elsewhere.iter().all(|seat| seat.resource.as_str() != relation.to)
+    };
     let heir_of =
         known.iter().filter(away).find(|relation| make_of(&relation.to) == make && make != resource);
     let start_from = heir_of.map_or_else(|| user.to_string(), |relation| format!("{user}/{}", relation.to));
@@ -79,7 +83,7 @@ pub(crate) async fn register(
     for relation in gone.into_iter().chain(too_many) {
         forget(&mut effects, keeper, tenant, user, &relation.to).await?;
     }
-    Ok(logs.execute(log, Apply { name: "device.register", effects }).await)
+    Ok(logs.execute(log, Apply::new("device.register", effects)).await)
 }
 
 /// Everything a deleted user leaves in the regional log.

@@ -25,6 +25,8 @@ type Person = (TenantId, UserName);
 pub(crate) struct Slot {
     id: u64,
     pub(crate) device: Device,
+    /// Milliseconds since 1970.
+    pub(crate) seated_at: u64,
     events: mpsc::Sender<SessionEvent>,
     lagging: AtomicBool,
     is_closed: AtomicBool,
@@ -43,6 +45,11 @@ impl Slot {
             metrics::counter!("session_lagged_total").increment(1);
             self.lagging.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn lag(&self) {
+        let told = self.events.try_send(SessionEvent::Lagged).is_ok();
+        self.lagging.store(!told, Ordering::Relaxed);
     }
 
     /// Whether the session was told to end; what it still sends must not count.
@@ -69,6 +76,14 @@ pub(crate) struct Hub {
     event_limit: usize,
 }
 
+/// How many devices of one platform may sit, and who goes when there are more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) limit: usize,
+    /// The new device, instead of the one that has sat longest.
+    pub(crate) refuse: bool,
+}
+
 /// What a newly attached device gets.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -92,7 +107,7 @@ impl Hub {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seats a device. An earlier seat of the same device is replaced; past `limit` devices of one platform, either
+    /// Seats a device. An earlier seat of the same device is replaced; past the limit of devices of one platform, either
     /// the longest seated ones leave or, with `refuse`, the new one does not get in (`None`).
     pub(crate) fn seat(
         &self,
@@ -100,8 +115,8 @@ impl Hub {
         user: &UserName,
         device: Device,
         extension: &str,
-        limit: usize,
-        refuse: bool,
+        Room { limit, refuse }: Room,
+        seated_at: u64,
     ) -> Option<Seat> {
         let person = (tenant, user.clone());
         let (events, event_receiver) = mpsc::channel(self.event_limit);
@@ -128,6 +143,7 @@ impl Hub {
         let slot = Arc::new(Slot {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             device,
+            seated_at,
             events,
             lagging: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -184,6 +200,25 @@ impl Hub {
             .count()
     }
 
+    /// Every attached device.
+    pub(crate) fn all(&self) -> Vec<(TenantId, UserName, Arc<Slot>)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let seats = shard.iter().flat_map(|(person, slots)| slots.iter().map(move |slot| (person, slot)));
+            all.extend(seats.map(|(person, slot)| (person.0, person.1.clone(), slot.clone())));
+        }
+        all
+    }
+
+    /// Makes every session ask what it is owed.
+    pub(crate) fn lag_all(&self) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().flatten().for_each(|slot| slot.lag());
+        }
+    }
+
     /// Ends every session of this core.
     pub(crate) fn close_all(&self, reason: &CloseReason) {
         for shard in &self.shards {
@@ -233,7 +268,14 @@ mod tests {
 
     fn seat(hub: &Hub, resource: &str, limit: usize, refuse: bool) -> Option<Seat> {
         let alice = UserName::parse("alice").unwrap();
-        hub.seat(TenantId(1), &alice, device(resource, Platform::Web), "from there", limit, refuse)
+        hub.seat(
+            TenantId(1),
+            &alice,
+            device(resource, Platform::Web),
+            "from there",
+            Room { limit, refuse },
+            0,
+        )
     }
 
     #[test]

@@ -10,6 +10,6 @@ mod unread;
 pub(crate) use devices::forget_all as forget_devices;
 pub use session::{Attached, Session};
 
-pub(crate) use hub::{Hub, Slot};
+pub(crate) use hub::{Hub, Room, Slot};
 pub(crate) use positions::PositionKeeper;
 pub(crate) use unread::{conversations_of, count_after};

@@ -136,7 +136,7 @@ impl PositionKeeper {
             let mut failed = false;
             for effects in effects.chunks(ROWS_PER_OPERATION) {
                 let effects = effects.to_vec();
-                if let Err(error) = logs.execute(log, Apply { name: "position.raise", effects }).await {
+                if let Err(error) = logs.execute(log, Apply::new("position.raise", effects)).await {
                     tracing::debug!(%error, "positions are not written yet");
                     failed = true;
                     break;

@@ -129,6 +129,9 @@ impl Session {
     /// Takes the device off the books; the session can no longer be told anything.
     pub fn detach(&self) {
         self.chat.hub.leave(self.app.tenant, &self.user, &self.slot);
+        if let Some(presence) = &self.chat.presence {
+            presence.left(self.app.tenant, &self.user, &self.slot.device.resource);
+        }
     }
 
     fn receives(&self, entry: &Entry) -> bool {

@@ -1,5 +1,7 @@
 //! A chat over the memory store, and people in it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_debug_implementations)] // test support; each file uses its part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic, missing_debug_implementations)] // test support; each file uses its part
+
+pub mod region;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -106,7 +108,7 @@ pub struct Person {
 }
 
 impl Person {
-    fn new(name: &str, attached: Attached) -> Self {
+    pub fn new(name: &str, attached: Attached) -> Self {
         Self { name: name.into(), attached, next_id: AtomicU64::new(1) }
     }
 

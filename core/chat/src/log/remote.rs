@@ -1,0 +1,41 @@
+//! Commands that other cores send: the one list of what may come.
+
+use crate::{
+    accounts::{Create, EndDelete, LeaveConversations, Update},
+    conversation::{Recall, Submit},
+    files::PutFile,
+    log::{
+        Apply, Command, LogError,
+        command::{EncodedAnswer, EncodedCommand, Envelope, Job},
+    },
+    tenants::{CreateApp, SetSettings},
+};
+use meridian_ports::{Error, ErrorKind};
+use tokio::sync::oneshot;
+
+type Received = (Box<dyn Job>, oneshot::Receiver<EncodedAnswer>);
+
+/// Reads a command of another core.
+pub(super) fn receive(command: &EncodedCommand) -> Result<Received, LogError> {
+    fn read<C: Command>(body: &[u8]) -> Result<Received, LogError> {
+        let (envelope, answer) = Envelope::<C>::remote(body)?;
+        Ok((Box::new(envelope), answer))
+    }
+    let body = &command.body;
+    match command.name.as_str() {
+        Submit::NAME => read::<Submit>(body),
+        Apply::NAME => read::<Apply>(body),
+        Recall::NAME => read::<Recall>(body),
+        PutFile::NAME => read::<PutFile>(body),
+        Create::NAME => read::<Create>(body),
+        Update::NAME => read::<Update>(body),
+        EndDelete::NAME => read::<EndDelete>(body),
+        LeaveConversations::NAME => read::<LeaveConversations>(body),
+        CreateApp::NAME => read::<CreateApp>(body),
+        SetSettings::NAME => read::<SetSettings>(body),
+        other => {
+            let text = format!("no command {other:?}: the cores are of two versions");
+            Err(Error::new(ErrorKind::Invalid, "link", text).into())
+        }
+    }
+}
