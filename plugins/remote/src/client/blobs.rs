@@ -12,10 +12,15 @@ use crate::{
 };
 use meridian_sdk::{
     Error, ErrorKind, Result, async_trait,
-    futures_util::{FutureExt, StreamExt, pin_mut, stream, stream::BoxStream},
+    futures_util::{FutureExt, Stream, StreamExt, stream},
     ports::{BlobMeta, BlobStream, Blobs},
 };
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use tonic::{Request, Streaming, transport::Channel};
 
@@ -45,13 +50,12 @@ impl Blobs for RemoteBlobs {
 
     async fn put(&self, key: &str, content: BlobStream, limit: u64) -> Result<BlobMeta> {
         let (parts, taken) = mpsc::channel(2);
-        let mut request = Request::new(receiving(taken));
+        let mut request = Request::new(Parts(taken));
         request.set_timeout(self.plugin.config.transfer);
         let mut client = self.client.clone();
-        let answer = client.put(request).fuse();
+        let mut answer = client.put(request).boxed();
         let start = Part::Start(Start { key: key.to_owned(), limit });
-        let sending = send(parts, start, content, self.patience()).fuse();
-        pin_mut!(answer, sending);
+        let sending = send(parts, start, content, self.patience()).boxed();
         // Dropping the call, on every way out but an answer, ends it before `finish`: nothing is stored.
         let transfer = async {
             tokio::select! {
@@ -63,7 +67,7 @@ impl Blobs for RemoteBlobs {
                         Ok(_) => Error::new(ErrorKind::Corrupt, "put", "the plugin answered before `finish`"),
                     });
                 }
-                sent = &mut sending => sent?,
+                sent = sending => sent?,
             }
             within("put", true, self.patience(), &mut answer).await
         };
@@ -130,9 +134,15 @@ impl Blobs for RemoteBlobs {
     }
 }
 
-/// The parts as a stream, boxed to have a name.
-fn receiving(taken: mpsc::Receiver<PutRequest>) -> BoxStream<'static, PutRequest> {
-    stream::unfold(taken, |mut taken| async move { Some((taken.recv().await?, taken)) }).boxed()
+/// The parts as a stream.
+struct Parts(mpsc::Receiver<PutRequest>);
+
+impl Stream for Parts {
+    type Item = PutRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PutRequest>> {
+        self.0.poll_recv(context)
+    }
 }
 
 /// Sends a blob part by part. Only the plugin is on the clock: how fast the content comes is the caller's affair.
