@@ -48,8 +48,14 @@ pub(crate) fn from_status(verb: &'static str, writes: bool, status: Status) -> E
         Some((kind, ..)) => (*kind, told(MAYBE_DONE) == Some("true")),
         None => {
             let by_code = KINDS.iter().find(|(_, _, code)| *code == status.code());
+            let kind = match (by_code, status.code()) {
+                (Some((kind, ..)), _) => *kind,
+                // Nobody cancels but a deadline: `grpc-timeout` has a clock on either side.
+                (None, Code::Cancelled) => ErrorKind::Timeout,
+                (None, _) => ErrorKind::Unavailable,
+            };
             // A call that was never sent, for want of a connection, changed nothing.
-            (by_code.map_or(ErrorKind::Unavailable, |(kind, ..)| *kind), !is_unconnected(&status))
+            (kind, !is_unconnected(&status))
         }
     };
     let error = Error::new(kind, verb, message).with_source(status);
@@ -97,6 +103,7 @@ mod tests {
             (Code::Unavailable, ErrorKind::Unavailable),
             (Code::ResourceExhausted, ErrorKind::Busy),
             (Code::Unimplemented, ErrorKind::Unsupported),
+            (Code::Cancelled, ErrorKind::Timeout),
             (Code::Unknown, ErrorKind::Unavailable),
         ] {
             let error = from_status("set", true, Status::new(code, "x"));
