@@ -1,1 +1,10 @@
-//! Soon.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod error;
+mod read;
+mod store;
+mod tables;
+mod write;
+
+pub use store::RedbStore;
