@@ -23,7 +23,7 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let python = tools.join("python-plugin/bin/python");
     assert!(
         python.is_file(),
-        "{} is missing: run `tests/run plugins` once, which makes it",
+        "{} is missing: run `tests/run fmt` once: any step prepares it",
         python.display()
     );
     python

@@ -14,8 +14,8 @@ use redb::TableDefinition;
 pub(crate) const HEADS: TableDefinition<u64, (u64, u64, u64, u64, &[u8])> = TableDefinition::new("heads");
 
 /// (log, lsn) → (epoch, chain, operation without bodies)
-pub(crate) const OPERATIONS: TableDefinition<(u64, u64), (u64, &[u8], &[u8])> =
-    TableDefinition::new("operations");
+pub(crate) const OPERATIONS: TableDefinition<(u64, u64), OperationValue> = TableDefinition::new("operations");
+pub(crate) type OperationValue = (u64, &'static [u8], &'static [u8]);
 
 /// (log, conversation, seq) → (message id, at, header, body)
 pub(crate) const ENTRIES: TableDefinition<(u64, &str, u64), EntryValue> = TableDefinition::new("entries");
@@ -26,15 +26,16 @@ pub(crate) const IDEMPOTENCY: TableDefinition<(u64, u64, u64, &str, u64), ()> =
     TableDefinition::new("idempotency");
 
 /// (log, kind, id) → (rank, version, body)
-pub(crate) const OBJECTS: TableDefinition<(u64, &str, &str), (i64, u64, &[u8])> =
-    TableDefinition::new("objects");
+pub(crate) const OBJECTS: TableDefinition<(u64, &str, &str), ObjectValue> = TableDefinition::new("objects");
+pub(crate) type ObjectValue = (i64, u64, &'static [u8]);
 
 /// (log, kind, rank, id): the order of lists.
 pub(crate) const RANKS: TableDefinition<(u64, &str, i64, &str), ()> = TableDefinition::new("ranks");
 
 /// (log, kind, from, to) → (rank, body)
-pub(crate) const RELATIONS: TableDefinition<(u64, &str, &str, &str), (i64, &[u8])> =
+pub(crate) const RELATIONS: TableDefinition<(u64, &str, &str, &str), RelationValue> =
     TableDefinition::new("relations");
+pub(crate) type RelationValue = (i64, &'static [u8]);
 
 type HeadValue<'a> = (u64, u64, u64, u64, &'a [u8]);
 
