@@ -11,6 +11,7 @@ mod bus;
 mod directory;
 mod error;
 mod find;
+mod registry;
 mod soft;
 mod store;
 
@@ -19,6 +20,7 @@ pub use bus::{Bus, Heard, Subscription};
 pub use directory::{Directory, Lease, NodeId, NodeInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use find::find_message;
+pub use registry::{BackendUrl, OpenError, OpenRequest, Opened, Reach};
 pub use soft::SoftState;
 pub use store::{
     ConversationHead, Direction, EntryRange, IdempotencyHit, ObjectPage, Record, RelationPage, ScanCursor,

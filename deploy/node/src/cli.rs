@@ -1,7 +1,8 @@
 //! The command line.
 
-use crate::{Config, check, config::Overrides, serve, telemetry};
+use crate::{Config, builder::NodeBuilder, check::check, config::Overrides, serve, telemetry, transfer};
 use clap::{Parser, Subcommand};
+use meridian_types::{AppKey, LogId};
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, Parser)]
@@ -16,35 +17,84 @@ enum Command {
     /// Run the server (the default).
     Serve(Serve),
     /// Check the stored logs of a stopped server: chains, dense positions, and that replaying them gives the same data.
-    Check {
-        /// The data folder.
-        #[arg(long, default_value = "./data")]
-        data_dir: PathBuf,
+    Check(Place),
+    /// Write an app with all its data (and secrets) to standard output. The server must be stopped.
+    Export {
+        /// The app, `org#app`.
+        #[arg(long, value_parser = |text: &str| AppKey::parse(text))]
+        app: AppKey,
+        #[command(flatten)]
+        place: Place,
     },
+    /// Read an exported app from standard input. The server must be stopped.
+    Import(Place),
+    /// Move a log of a sharded store to another shard. The server may run.
+    MoveLog {
+        /// The log, as `7.O0.3`.
+        #[arg(value_parser = parse_log)]
+        log: LogId,
+        /// The shard, by its name in the configuration.
+        #[arg(long)]
+        to: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where everything is.
+#[derive(Debug, Default, clap::Args)]
+struct Place {
+    /// Configuration file (TOML). Flags beat environment (MERIDIAN_…) beat file.
+    #[arg(long, env = "MERIDIAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where everything is kept that no URL puts elsewhere.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// URL of the store. Passwords on the command line can be seen by others: prefer MERIDIAN_STORE or the file.
+    #[arg(long)]
+    store: Option<String>,
+    /// URL of the files.
+    #[arg(long)]
+    blobs: Option<String>,
+    /// URL of the soft state.
+    #[arg(long)]
+    soft: Option<String>,
+    /// URL of the bus.
+    #[arg(long)]
+    bus: Option<String>,
+    /// URL of the directory of cores.
+    #[arg(long)]
+    directory: Option<String>,
 }
 
 #[derive(Debug, Default, clap::Args)]
 struct Serve {
-    /// Configuration file (TOML). Flags beat environment (MERIDIAN_…) beat file.
-    #[arg(long, env = "MERIDIAN_CONFIG")]
-    config: Option<PathBuf>,
     /// Address for REST and WebSocket clients.
     #[arg(long)]
     listen: Option<String>,
     /// Address for metrics and administration; keep it private.
     #[arg(long)]
     admin: Option<String>,
-    /// Where everything is kept.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Runs the command line of this process.
-#[must_use]
-pub fn run() -> ExitCode {
+pub(crate) fn run(builder: NodeBuilder) -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve(Serve::default())) {
-        Command::Serve(args) => run_serve(args),
-        Command::Check { data_dir } => run_check(&data_dir),
+        Command::Serve(args) => run_serve(builder, args),
+        Command::Check(place) => {
+            with(builder, place, async |registry, config| check(&registry, &config).await)
+        }
+        Command::Export { app, place } => with(builder, place, async move |registry, config| {
+            transfer::export(&registry, &config, &app).await.map(|()| true)
+        }),
+        Command::Import(place) => with(builder, place, async |registry, config| {
+            transfer::import(&registry, &config).await.map(|()| true)
+        }),
+        Command::MoveLog { log, to, place } => with(builder, place, async move |registry, config| {
+            crate::sharded::move_log(&registry, &config, log, &to).await.map(|()| true)
+        }),
     };
     match outcome {
         Ok(code) => code,
@@ -60,20 +110,45 @@ fn complain(error: &anyhow::Error) {
     eprintln!("meridian: {error:#}");
 }
 
-fn run_serve(args: Serve) -> anyhow::Result<ExitCode> {
-    let overrides = Overrides { listen: args.listen, admin: args.admin, data_dir: args.data_dir };
-    let config_file = args.config.or_else(|| std::env::var_os("MERIDIAN_CONFIG").map(Into::into));
-    let config = Config::load(config_file.as_deref(), std::env::vars(), overrides)?;
+fn load(place: Place, listen: Option<String>, admin: Option<String>) -> anyhow::Result<Config> {
+    let overrides = Overrides {
+        listen,
+        admin,
+        data_dir: place.data_dir,
+        store: place.store,
+        blobs: place.blobs,
+        soft: place.soft,
+        bus: place.bus,
+        directory: place.directory,
+    };
+    let config_file = place.config.or_else(|| std::env::var_os("MERIDIAN_CONFIG").map(Into::into));
+    Ok(Config::load(config_file.as_deref(), std::env::vars(), overrides)?)
+}
+
+fn run_serve(builder: NodeBuilder, args: Serve) -> anyhow::Result<ExitCode> {
+    let config = load(args.place, args.listen, args.admin)?;
+    let registry = builder.registry(&config)?;
     let _logs = telemetry::start_logs(&config.log)?;
-    runtime()?.block_on(serve(config))?;
+    runtime()?.block_on(serve::serve(registry, config))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_check(data_dir: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let sound = runtime()?.block_on(check(data_dir))?;
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// Runs a tool; `false` is a bad end without an error.
+fn with(
+    builder: NodeBuilder,
+    place: Place,
+    tool: impl AsyncFnOnce(crate::Registry, Config) -> anyhow::Result<bool>,
+) -> anyhow::Result<ExitCode> {
+    let config = load(place, None, None)?;
+    let registry = builder.registry(&config)?;
+    let well = runtime()?.block_on(tool(registry, config))?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn parse_log(text: &str) -> Result<LogId, String> {
+    meridian_sharded::parse_log(text).ok_or_else(|| format!("{text:?} is no log; one looks like 7.O0.3"))
 }

@@ -1,7 +1,8 @@
 //! Configuration: defaults, then file, then environment, then flags. An unknown key or a bad value stops the start with a
 //! message that names the key and where it came from.
 
-use serde::Deserialize;
+use meridian_ports::BackendUrl;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, ToSocketAddrs},
@@ -23,6 +24,26 @@ pub struct Config {
     pub admin: String,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Where logs and what they make are kept.
+    #[serde(deserialize_with = "url")]
+    pub store: BackendUrl,
+    /// Where files are kept.
+    #[serde(deserialize_with = "url")]
+    pub blobs: BackendUrl,
+    /// Where presence, sessions and rate limits are kept: what may be lost.
+    #[serde(deserialize_with = "url")]
+    pub soft: BackendUrl,
+    /// How cores hint each other. `None`: as `soft` where its scheme is a bus, else `memory:`.
+    #[serde(deserialize_with = "some_url")]
+    pub bus: Option<BackendUrl>,
+    /// Where cores see each other. `None`: as `store` where its scheme is a directory, else `memory:`.
+    #[serde(deserialize_with = "some_url")]
+    pub directory: Option<BackendUrl>,
+    /// Stores behind `store = "sharded:"`, by name.
+    #[serde(deserialize_with = "urls")]
+    pub shards: BTreeMap<String, BackendUrl>,
+    /// Logs (`7.O0.3`) that begin on another shard than the one their hash names.
+    pub placement: BTreeMap<String, String>,
     /// Whether the first start makes the app `demo#chat`.
     pub demo_app: bool,
     pub region: u8,
@@ -30,6 +51,17 @@ pub struct Config {
     pub gateway: GatewayConfig,
     pub core: CoreConfig,
     pub sqlite: SqliteConfig,
+    pub cluster: ClusterConfig,
+}
+
+/// Several cores in one region.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// Address where other cores reach this one. Unset: this is the only core.
+    pub listen: Option<String>,
+    /// What other cores are told instead, `host:port`, where `listen` is not what they can reach.
+    pub advertise: Option<String>,
 }
 
 /// Logs, on standard error.
@@ -93,14 +125,45 @@ impl Default for Config {
             listen: "127.0.0.1:8080".into(),
             admin: "127.0.0.1:8081".into(),
             data_dir: "./data".into(),
+            store: known_url("sqlite:meridian.db"),
+            blobs: known_url("file:files"),
+            soft: known_url("memory:"),
+            bus: None,
+            directory: None,
+            shards: BTreeMap::new(),
+            placement: BTreeMap::new(),
             demo_app: true,
             region: 0,
             log: LogConfig::default(),
             gateway: GatewayConfig::default(),
             core: CoreConfig::default(),
             sqlite: SqliteConfig::default(),
+            cluster: ClusterConfig::default(),
         }
     }
+}
+
+/// A URL that is written in this program.
+#[allow(clippy::expect_used)] // a constant; `defaults_are_urls` would fail
+pub(crate) fn known_url(text: &'static str) -> BackendUrl {
+    BackendUrl::parse(text).expect("a default is a URL")
+}
+
+// The text never gets into an error: it may hold a password.
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BackendUrl, D::Error> {
+    BackendUrl::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BackendUrl>, D::Error> {
+    url(deserializer).map(Some)
+}
+
+fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, BackendUrl>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+    texts
+        .into_iter()
+        .map(|(name, text)| Ok((name, BackendUrl::parse(&text).map_err(D::Error::custom)?)))
+        .collect()
 }
 
 impl Default for LogConfig {
@@ -133,6 +196,11 @@ pub struct Overrides {
     pub listen: Option<String>,
     pub admin: Option<String>,
     pub data_dir: Option<PathBuf>,
+    pub store: Option<String>,
+    pub blobs: Option<String>,
+    pub soft: Option<String>,
+    pub bus: Option<String>,
+    pub directory: Option<String>,
 }
 
 /// Why a configuration cannot be used.
@@ -174,6 +242,15 @@ impl Config {
         config.listen = overrides.listen.unwrap_or(config.listen);
         config.admin = overrides.admin.unwrap_or(config.admin);
         config.data_dir = overrides.data_dir.unwrap_or(config.data_dir);
+        let given = |key: &str, text: Option<String>| {
+            let parsed = text.map(|text| BackendUrl::parse(&text)).transpose();
+            parsed.map_err(|error| ConfigError(format!("--{key}: {error}")))
+        };
+        config.store = given("store", overrides.store)?.unwrap_or(config.store);
+        config.blobs = given("blobs", overrides.blobs)?.unwrap_or(config.blobs);
+        config.soft = given("soft", overrides.soft)?.unwrap_or(config.soft);
+        config.bus = given("bus", overrides.bus)?.or(config.bus);
+        config.directory = given("directory", overrides.directory)?.or(config.directory);
         config.check()?;
         Ok(config)
     }
@@ -181,6 +258,24 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         address("listen", &self.listen)?;
         address("admin", &self.admin)?;
+        if let Some(listen) = &self.cluster.listen {
+            address("cluster.listen", listen)?;
+        }
+        if let Some(advertise) = &self.cluster.advertise {
+            if self.cluster.listen.is_none() {
+                return Err(ConfigError("cluster.advertise: is set, and cluster.listen is not".into()));
+            }
+            // Other machines look it up: it need not have an address here.
+            let port = advertise.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+            if advertise.len() > 255 || port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+                return Err(ConfigError(format!("cluster.advertise: {advertise:?} is no host:port")));
+            }
+        }
+        let sharded = self.store.scheme() == "sharded";
+        if sharded == self.shards.is_empty() {
+            let text = "shards: a [shards] table and store = \"sharded:\" belong together";
+            return Err(ConfigError(text.into()));
+        }
         let within = |key: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 Ok(())
@@ -270,7 +365,7 @@ fn remove(table: &mut toml::Table, path: &[String]) {
     }
 }
 
-const SECTIONS: [&str; 4] = ["log", "gateway", "core", "sqlite"];
+const SECTIONS: [&str; 6] = ["log", "gateway", "core", "sqlite", "cluster", "shards"];
 
 fn set_from_environment(table: &mut toml::Table, name: &str, value: &str) -> Result<(), String> {
     let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
@@ -333,9 +428,37 @@ mod tests {
             ("", Some(("MERIDIAN_GATEWAY_IDLE_S", "soon")), "MERIDIAN_GATEWAY_IDLE_S"),
             ("", Some(("MERIDIAN_COLOUR", "red")), "MERIDIAN_COLOUR"),
             ("listen = ", None, "configuration file"),
+            ("store = \"hunter2\"", None, "store"),
+            ("bus = 5", None, "bus"),
+            ("", Some(("MERIDIAN_STORE", "hunter2")), "MERIDIAN_STORE"),
+            ("[shards]\na = \"hunter2\"", None, "shards.a"),
+            ("[shards]\na = \"memory:\"", None, "shards"),
+            ("store = \"sharded:\"", None, "shards"),
+            ("[cluster]\nlisten = \"nowhere\"", None, "cluster.listen"),
+            ("[cluster]\nadvertise = \"core1:7000\"", None, "cluster.listen"),
+            ("[cluster]\nlisten = \"127.0.0.1:0\"\nadvertise = \"core1\"", None, "cluster.advertise"),
         ] {
             let error = load(toml, environment.as_slice()).unwrap_err().to_string();
             assert!(error.contains(key), "{toml:?} {environment:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn backends_are_chosen_by_url_and_passwords_are_not_shown() {
+        let defaults = load("", &[]).unwrap();
+        assert_eq!((defaults.store.scheme(), defaults.blobs.scheme()), ("sqlite", "file"));
+        assert_eq!((defaults.bus, defaults.directory), (None, None));
+        let toml = "store = \"sharded:\"\n[shards]\na = \"postgres://me:hunter2@a/x\"\n\
+                    [placement]\n\"7.O0.3\" = \"a\"\n[cluster]\nlisten = \"127.0.0.1:0\"";
+        let config =
+            load(toml, &[("MERIDIAN_SOFT", "redis://:hunter2@cache"), ("MERIDIAN_SHARDS_B", "memory:")]);
+        let config = config.unwrap();
+        assert_eq!(config.soft.expose(), "redis://:hunter2@cache");
+        assert_eq!(config.shards.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(config.placement["7.O0.3"], "a");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let overrides = Overrides { store: Some("memory:".into()), ..Overrides::default() };
+        assert_eq!(Config::load(None, std::iter::empty(), overrides).unwrap().store.scheme(), "memory");
     }
 }

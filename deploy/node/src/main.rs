@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    meridian_node::cli::run()
+    meridian_node::Node::builder().run()
 }

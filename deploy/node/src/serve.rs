@@ -1,22 +1,13 @@
 //! A running node: backends, core, edge and admin port, started in that order and stopped in the other.
 
-use crate::{Config, admin::Admin, demo, telemetry};
+use crate::{Config, NodeBuilder, Registry, admin::Admin, demo, open::Backends, telemetry};
 use anyhow::Context;
 use meridian_api::{Api, ApiConfig};
 use meridian_chat::{Chat, ChatConfig};
-use meridian_fs::FsBlobs;
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::CoreHandle;
-use meridian_ports::{Blobs, Store};
 use meridian_server::LocalCore;
-use meridian_sqlite::{SqliteConfig, SqliteStore};
-use std::{
-    net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -29,16 +20,16 @@ const ADDRESSES: &str = "listening.json";
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    store: Arc<SqliteStore>,
+    backends: Backends,
     core: LocalCore,
     gateway: Gateway,
     admin: Admin,
 }
 
 /// Runs a node until it is told to stop.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn serve(registry: Registry, config: Config) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
-    let node = Node::start(config, metrics).await?;
+    let node = Node::start(&registry, config, metrics).await?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = async move {
@@ -51,23 +42,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 impl Node {
+    /// A command line like `meridian`'s with more backends.
+    #[must_use]
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::new()
+    }
+
     /// Opens everything; when this returns, clients can connect.
-    pub async fn start(
+    async fn start(
+        registry: &Registry,
         config: Config,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let data_dir = &config.data_dir;
-        // Holds secrets: nobody else may look.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
-        let store = Arc::new(SqliteStore::open(sqlite_config(&config)).await?);
-        let blobs: Arc<dyn Blobs> = Arc::new(FsBlobs::open(data_dir.join("files")).await?);
-        tracing::info!(store = store.describe(), blobs = blobs.describe(), "backends are open");
-
-        let chat = Chat::open(chat_config(&config), store.clone(), blobs).await?;
+        let backends = Backends::open(registry, &config).await?;
+        let data = &backends.data;
+        let (store, blobs) = (data.store.backend.clone(), data.blobs.backend.clone());
+        let chat = Chat::open(chat_config(&config), store, blobs).await?;
         let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
         let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
@@ -82,11 +73,11 @@ impl Node {
         if let Some(app) = demo {
             greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
         }
-        Ok(Self { config, store, core, gateway, admin })
+        Ok(Self { config, backends, core, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (stopping, stopped) = watch::channel(false);
         let mut gateway = tokio::spawn(self.gateway.run(wait_for(stopped.clone())));
         let mut admin = tokio::spawn(self.admin.run(wait_for(stopped)));
@@ -107,7 +98,7 @@ impl Node {
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
         }
-        self.store.close().await;
+        self.backends.close().await;
         remove_addresses(&self.config.data_dir.join(ADDRESSES));
         tracing::info!("stopped");
         Ok(())
@@ -117,16 +108,6 @@ impl Node {
 async fn wait_for(mut stopped: watch::Receiver<bool>) {
     // An error means that the node is gone, which is a stop as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-pub(crate) fn database_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("meridian.db")
-}
-
-fn sqlite_config(config: &Config) -> SqliteConfig {
-    let mut sqlite = SqliteConfig::new(database_path(&config.data_dir));
-    sqlite.read_connections = config.sqlite.read_connections;
-    sqlite
 }
 
 fn chat_config(config: &Config) -> ChatConfig {

@@ -34,6 +34,12 @@ pub const ROOMS: &[Room] = &[
         uses: &["types", "ports", "link", "topology"],
         tests_use: &["sqlite"],
     },
+    // Moves what the chat logic makes, between stores of two kinds.
+    Room {
+        folder: "regions/transfer",
+        uses: &["types", "ports", "replication"],
+        tests_use: &["chat", "sqlite"],
+    },
     room("backends/*", &["types", "ports"]),
     room("plugins/sdk", &["types", "ports", "conformance"]),
     room("plugins/examples", &["sdk", "node"]),

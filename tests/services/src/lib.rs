@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic)] // test code: what does not start is a failed test
 
+mod postgres;
 mod process;
 
+pub use postgres::Postgres;
 pub use process::{Process, free_port, program, until};

@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{LazyLock, mpsc},
     time::{Duration, Instant},
 };
 
@@ -32,7 +33,7 @@ impl Process {
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
         let out = File::options().create(true).append(true).open(log).unwrap();
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let child = spawn(command).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         Self { child, log: log.to_owned() }
     }
 
@@ -71,6 +72,24 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Starts a program from a thread that lives as long as this process: the kernel ends the program with the thread that
+/// started it, and a test's own thread may be gone before other tests are done with the server.
+fn spawn(command: Command) -> std::io::Result<Child> {
+    type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
+    static KEEPER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
+        let (sender, orders) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in orders {
+                let _ = reply.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (reply, child) = mpsc::channel();
+    KEEPER.send((command, reply)).unwrap();
+    child.recv().unwrap()
 }
 
 /// A port that was free a moment ago.

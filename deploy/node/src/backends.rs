@@ -1,0 +1,67 @@
+//! The in-tree backends and their schemes. The only file that names them.
+
+use crate::{
+    config::Config,
+    registry::{Registry, RegistryError},
+};
+use meridian_fs::FsBlobs;
+use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
+use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store};
+use meridian_sqlite::{SqliteConfig, SqliteStore};
+use std::sync::Arc;
+
+/// Puts every in-tree backend into a registry.
+pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), RegistryError> {
+    let read_connections = config.sqlite.read_connections;
+    registry.store("sqlite", move |request| sqlite(request, read_connections))?;
+    registry.store("memory", memory_store)?;
+    registry.blobs("file", files)?;
+    registry.soft("memory", memory_soft)?;
+    registry.bus("memory", memory_bus)?;
+    registry.directory("memory", memory_directory)?;
+    Ok(())
+}
+
+/// `sqlite:meridian.db`: a file.
+async fn sqlite(request: OpenRequest, read_connections: u32) -> Result<Opened<dyn Store>, OpenError> {
+    let path = request.file();
+    if request.read_only && !path.exists() {
+        return Err(format!("no store at {}", path.display()).into());
+    }
+    let mut config = SqliteConfig::new(path);
+    config.read_connections = read_connections;
+    let store = if request.read_only {
+        SqliteStore::open_read_only(config).await?
+    } else {
+        SqliteStore::open(config).await?
+    };
+    let store = Arc::new(store);
+    let closing = store.clone();
+    Ok(Opened::<dyn Store>::new(store, Reach::Machine, true)
+        .with_notes("one process at a time, synced commits")
+        .on_close(move || async move { closing.close().await }))
+}
+
+/// `memory:`: for trying things out.
+async fn memory_store(_: OpenRequest) -> Result<Opened<dyn Store>, OpenError> {
+    Ok(Opened::<dyn Store>::new(Arc::new(MemoryStore::new()), Reach::Process, false)
+        .with_notes("gone when the process ends"))
+}
+
+/// `file:files`: a folder.
+async fn files(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
+    let blobs = FsBlobs::open(request.file()).await?;
+    Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), Reach::Machine, true).with_notes("no signed URLs"))
+}
+
+async fn memory_soft(_: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {
+    Ok(Opened::<dyn SoftState>::new(Arc::new(MemorySoftState::new()), Reach::Process, false))
+}
+
+async fn memory_bus(_: OpenRequest) -> Result<Opened<dyn Bus>, OpenError> {
+    Ok(Opened::<dyn Bus>::new(Arc::new(MemoryBus::new()), Reach::Process, false))
+}
+
+async fn memory_directory(_: OpenRequest) -> Result<Opened<dyn Directory>, OpenError> {
+    Ok(Opened::<dyn Directory>::new(Arc::new(MemoryDirectory::new()), Reach::Process, false))
+}
