@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod open;
 mod server;
 mod wire;
 
 pub use client::{RemoteBlobs, RemoteConfig, RemotePlugin, RemoteSoftState};
+pub use open::{open_blobs, open_soft_state};
 pub use server::{PluginServer, ServeError};
 
 /// What travels, compiled from `proto/plugin.proto`.

@@ -78,8 +78,11 @@ fn bounded(text: &str) -> String {
     text.chars().take(500).collect()
 }
 
-/// Whole milliseconds, rounded up: never shorter than asked for.
+/// Whole milliseconds, rounded up: never shorter than asked for. What is below the shortest allowed stays so: 0.
 pub(crate) fn millis(ttl: Duration) -> u64 {
+    if ttl < Duration::from_millis(1) {
+        return 0;
+    }
     u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
@@ -120,7 +123,8 @@ mod tests {
 
     #[test]
     fn times_are_never_shortened() {
-        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_nanos(1)), 0);
+        assert_eq!(millis(Duration::from_millis(1)), 1);
         assert_eq!(millis(Duration::from_micros(1_001)), 2);
         assert_eq!(millis(Duration::ZERO), 0);
         assert_eq!(millis(Duration::MAX), u64::MAX);

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)] // tests
 
 use meridian_memory::MemorySoftState;
-use meridian_remote::{PluginServer, RemoteConfig, RemotePlugin};
+use meridian_remote::{PluginServer, RemoteConfig, RemotePlugin, open_blobs, open_soft_state};
 use meridian_sdk::{
     Bytes, Error, ErrorKind, Result, async_trait,
     futures_util::{StreamExt, stream},
-    ports::{BlobMeta, BlobStream, Blobs, SoftState},
+    ports::{BackendUrl, BlobMeta, BlobStream, Blobs, OpenRequest, Reach, SoftState},
 };
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Instant};
@@ -90,6 +90,18 @@ async fn a_plugin_that_is_away_is_a_clear_error() {
     assert_eq!((error.kind(), error.verb()), (ErrorKind::Unavailable, "connect"));
     let error = RemotePlugin::connect("not an address", short()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_node_opens_a_plugin_by_its_url() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let _running = Running::start(memory(), listener);
+    let request = |url: String| OpenRequest::new(BackendUrl::parse(&url).unwrap(), "");
+    let opened = open_soft_state(request(format!("grpc://{address}"))).await.unwrap();
+    assert_eq!((opened.backend.describe().as_str(), opened.reach), ("remote memory 1", Reach::Machine));
+    let refused = open_blobs(request(format!("grpc://{address}"))).await.err().unwrap();
+    assert!(refused.to_string().contains("not \"blobs\""), "{refused}");
+    assert!(open_soft_state(request(format!("grpc://{address}?x=1"))).await.is_err());
 }
 
 #[tokio::test]
