@@ -5,4 +5,5 @@ mod limit;
 mod metrics;
 mod retry;
 mod script;
+mod soft;
 mod timeout;
