@@ -79,6 +79,8 @@ pub const DRIVERS: &[Driver] = &[
     driver("redis", &["backends/redis"]),
     driver("aws-sdk-s3", &["backends/s3"]),
     driver("async-nats", &["backends/nats", "plugins/*"]),
+    driver("tonic", &["plugins/remote"]),
+    driver("redb", &["plugins/examples"]),
     driver("hickory-resolver", &["regions/topology"]),
     driver("hyper", &["gateway", "deploy/node", "tests/*", "plugins/*"]),
     driver("hyper-util", &["gateway", "deploy/node", "tests/*", "plugins/*"]),

@@ -1,10 +1,12 @@
 //! Cases over [`Blobs`]. Adopt them with [`blobs_suite!`](crate::blobs_suite).
 
 mod keys;
+mod random;
 mod reading;
 mod writing;
 
 pub use keys::*;
+pub use random::*;
 pub use reading::*;
 pub use writing::*;
 
@@ -26,7 +28,13 @@ type Usage = Box<dyn Fn() -> u64 + Send + Sync>;
 
 impl BlobsFixture {
     pub fn new(blobs: impl Blobs) -> Self {
-        Self { blobs: Arc::new(blobs), usage: None, _guard: None }
+        Self::shared(Arc::new(blobs))
+    }
+
+    /// For a backend that the fixture keeps a hand on, to tell its usage for instance.
+    #[must_use]
+    pub fn shared(blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs, usage: None, _guard: None }
     }
 
     /// Keeps something alive until the case ends.
@@ -71,6 +79,7 @@ macro_rules! blobs_suite {
             $crate::blobs::odd_but_good_keys_work => odd_but_good_keys_work,
             $crate::blobs::bad_keys_are_invalid_in_every_verb => bad_keys_are_invalid_in_every_verb,
             $crate::blobs::a_key_may_be_the_start_of_another => a_key_may_be_the_start_of_another,
+            $crate::blobs::random_histories_match_a_map => random_histories_match_a_map,
         );
     };
 }

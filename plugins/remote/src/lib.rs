@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod client;
+mod open;
+mod server;
+mod wire;
+
+pub use client::{RemoteBlobs, RemoteConfig, RemotePlugin, RemoteSoftState};
+pub use open::{open_blobs, open_soft_state};
+pub use server::{PluginServer, ServeError};
+
+/// What travels, compiled from `proto/plugin.proto`.
+#[allow(clippy::all, missing_debug_implementations, unreachable_pub)] // generated code
+mod proto {
+    tonic::include_proto!("meridian.plugin.v1");
+}
+
+/// The version of the protocol spoken here.
+pub const PROTOCOL: u32 = 1;
