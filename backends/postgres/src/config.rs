@@ -93,6 +93,7 @@ impl PgConfig {
             ("idle_in_transaction_session_timeout", deadline.as_str()),
             // The statements are few and their plans do not depend on the values.
             ("plan_cache_mode", "force_generic_plan"),
+            ("jit", "off"),
         ])
     }
 }

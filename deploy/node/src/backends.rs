@@ -8,6 +8,7 @@ use meridian_fs::FsBlobs;
 use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
 use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store};
 use meridian_postgres::{PgConfig, PgDirectory, PgStore};
+use meridian_redis::{RedisBus, RedisConfig, RedisSoftState};
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use std::sync::Arc;
 
@@ -23,7 +24,9 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     }
     registry.blobs("file", files)?;
     registry.soft("memory", memory_soft)?;
+    registry.soft("redis", redis_soft)?;
     registry.bus("memory", memory_bus)?;
+    registry.bus("redis", redis_bus)?;
     registry.directory("memory", memory_directory)?;
     Ok(())
 }
@@ -68,10 +71,26 @@ async fn postgres_directory(request: OpenRequest) -> Result<Opened<dyn Directory
     Ok(Opened::<dyn Directory>::new(Arc::new(directory), Reach::Region, false))
 }
 
-/// `file:files`: a folder.
+/// `file:files`: a folder; `?shared=true` says that every core has it mounted.
 async fn files(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
     let blobs = FsBlobs::open(request.file()).await?;
-    Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), Reach::Machine, true).with_notes("no signed URLs"))
+    let reach = match request.url.parameter("shared") {
+        None | Some("false") => Reach::Machine,
+        Some("true") => Reach::Region,
+        Some(_) => return Err("shared must be true or false".into()),
+    };
+    Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), reach, true).with_notes("no signed URLs"))
+}
+
+/// `redis://user:password@host:port/number`: shared by cores, and may be away.
+async fn redis_soft(request: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {
+    let soft = RedisSoftState::open(RedisConfig::parse(request.url.expose())?).await?;
+    Ok(Opened::<dyn SoftState>::new(Arc::new(soft), Reach::Region, false))
+}
+
+async fn redis_bus(request: OpenRequest) -> Result<Opened<dyn Bus>, OpenError> {
+    let bus = RedisBus::open(RedisConfig::parse(request.url.expose())?).await?;
+    Ok(Opened::<dyn Bus>::new(Arc::new(bus), Reach::Region, false))
 }
 
 async fn memory_soft(_: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {

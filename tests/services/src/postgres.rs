@@ -24,7 +24,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A server that forgets when the machine stops, for tests that do not stop the machine.
+    /// A quick server that may lose its last commits when it is stopped.
     #[must_use]
     pub fn start() -> Self {
         Self::with(&["fsync=off", "synchronous_commit=off", "full_page_writes=off"])
