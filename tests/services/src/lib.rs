@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // test code: what does not start is a failed test
 
 mod process;
+mod redis;
 
 pub use process::{Process, free_port, program, until};
+pub use redis::{Redis, RedisCluster};
