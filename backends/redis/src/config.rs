@@ -17,8 +17,11 @@ pub struct RedisConfig {
 /// A password may be in the URL.
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.url.rsplit_once('@').map_or("", |_| "(with credentials)");
-        f.debug_struct("RedisConfig").field("url", &host).field("prefix", &self.prefix).finish()
+        let url = match (self.url.split_once("://"), self.url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, hosts))) => format!("{scheme}://***@{hosts}"),
+            _ => self.url.clone(),
+        };
+        f.debug_struct("RedisConfig").field("url", &url).field("prefix", &self.prefix).finish()
     }
 }
 
