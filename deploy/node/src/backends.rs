@@ -24,9 +24,11 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     }
     registry.blobs("file", files)?;
     registry.soft("memory", memory_soft)?;
-    registry.soft("redis", redis_soft)?;
     registry.bus("memory", memory_bus)?;
-    registry.bus("redis", redis_bus)?;
+    for scheme in ["redis", "redis-cluster"] {
+        registry.soft(scheme, redis_soft)?;
+        registry.bus(scheme, redis_bus)?;
+    }
     registry.directory("memory", memory_directory)?;
     Ok(())
 }
@@ -82,14 +84,21 @@ async fn files(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
     Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), reach, true).with_notes("no signed URLs"))
 }
 
-/// `redis://user:password@host:port/number`: shared by cores, and may be away.
+/// `?prefix=` keeps several installations on one server apart.
+fn redis_config(request: &OpenRequest) -> RedisConfig {
+    let url = request.url.expose();
+    let url = url.split_once('?').map_or(url, |(url, _)| url).to_owned();
+    RedisConfig { url, prefix: request.url.parameter("prefix").unwrap_or("meridian:").to_owned() }
+}
+
+/// `redis://user:password@host:port/number` or `redis-cluster://host:port,host:port`: shared by cores, and may be away.
 async fn redis_soft(request: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {
-    let soft = RedisSoftState::open(RedisConfig::parse(request.url.expose())?).await?;
+    let soft = RedisSoftState::open(redis_config(&request)).await?;
     Ok(Opened::<dyn SoftState>::new(Arc::new(soft), Reach::Region, false))
 }
 
 async fn redis_bus(request: OpenRequest) -> Result<Opened<dyn Bus>, OpenError> {
-    let bus = RedisBus::open(RedisConfig::parse(request.url.expose())?).await?;
+    let bus = RedisBus::open(redis_config(&request)).await?;
     Ok(Opened::<dyn Bus>::new(Arc::new(bus), Reach::Region, false))
 }
 

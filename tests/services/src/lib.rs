@@ -8,4 +8,4 @@ mod redis;
 
 pub use postgres::Postgres;
 pub use process::{Process, free_port, program, until};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster};
