@@ -5,15 +5,35 @@
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { Cores } = require('./lib/cores');
 const { Server } = require('./lib/server');
 
 const files = (folder) => fs.readdirSync(path.join(__dirname, folder))
   .filter((name) => name.endsWith('.test.js')).sort().map((name) => path.join(folder, name));
 
+/** These start servers of their own, whatever the suite runs on. */
+const OWN_SERVERS = ['life.test.js'];
+
 function runTests(paths, concurrency, environment = {}) {
   const args = ['--test', '--test-force-exit', '--test-timeout=300000', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...paths];
   const tests = spawn(process.execPath, args, { cwd: __dirname, stdio: 'inherit', env: { ...process.env, ...environment } });
   return new Promise((resolve) => tests.once('exit', (status) => resolve(status === 0)));
+}
+
+/** The same cases, each client and call on another core than the one before. */
+async function overTwoCores(note) {
+  const cores = await Cores.start();
+  note('cases over two cores', await runTests(files('cases').filter((name) => !OWN_SERVERS.includes(path.basename(name))), 3, { E2E_SERVER: cores.shared }));
+  for (const server of cores.servers) {
+    const { code, signal } = await server.stop();
+    note(`graceful stop of a core (exit ${code ?? signal})`, code === 0);
+    const panics = server.panics();
+    note(`no panic in the core's log${panics.map((line) => `\n  ${line}`).join('')}`, panics.length === 0);
+  }
+  const check = cores.servers[0].check(cores.store);
+  console.log(check.output.trimEnd());
+  note("replay check of the two cores' data", check.code === 0);
+  await cores.end();
 }
 
 async function main() {
@@ -39,6 +59,7 @@ async function main() {
   if (check.code === 0 && panics.length === 0) server.removeData();
   else console.log(`data kept in ${server.dataDir}, log in ${server.logPath}`);
 
+  await overTwoCores(note);
   note('bad days', await runTests(files('bad-days'), 1));
   if (failures.length) console.log(`e2e: ${failures.length} part(s) failed`);
   else console.log('e2e: everything held');

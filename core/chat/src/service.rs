@@ -101,7 +101,7 @@ impl Chat {
         let shared =
             Shared { store: store.clone(), clock, ids, hub: hub.clone(), cluster: cluster.clone(), hints };
         let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
-        let positions = Arc::new(PositionKeeper::new(store.clone(), placement));
+        let positions = Arc::new(PositionKeeper::new(store.clone(), placement, cluster.clone()));
         let interval = Duration::from_millis(config.position_flush_ms.max(10));
         let flusher = tokio::spawn(positions.clone().run(logs.clone(), interval));
         let inner = Inner {

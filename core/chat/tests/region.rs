@@ -232,6 +232,8 @@ async fn devices_of_one_person_on_different_cores_know_of_each_other() {
     let cores = Cores::with(3, settings).await;
     cores.register("ann").await;
     let mut first = cores.login(0, "ann", "d1").await;
+    // Who sits longest is told by the millisecond.
+    tokio::time::sleep(Duration::from_millis(3)).await;
     let mut second = cores.login(1, "ann", "d2").await;
     for core in &cores.cores {
         assert!(core.chat.is_online(&cores.app, &user("ann")).await);

@@ -75,12 +75,19 @@ class Server {
     return fs.readFileSync(this.logPath, 'utf8');
   }
 
+  /** Of several cores each use meets the next one. */
+  get next() {
+    this.uses = (this.uses ?? 0) + 1;
+    const all = [this.listen, ...(this.others ?? [])];
+    return all[this.uses % all.length];
+  }
+
   get rest() {
-    return `http://${this.listen}`;
+    return `http://${this.next}`;
   }
 
   get socket() {
-    return `ws://${this.listen}/websocket`;
+    return `ws://${this.next}/websocket`;
   }
 
   get pid() {
@@ -121,9 +128,10 @@ class Server {
     return this.exited;
   }
 
-  /** `meridian check` on this data folder; the server must be stopped. */
-  check() {
-    const done = spawnSync(BINARY, ['check', '--data-dir', this.dataDir], {
+  /** `meridian check` on this data folder, or on a store; the server must be stopped. */
+  check(store) {
+    const where = store ? ['--store', store] : ['--data-dir', this.dataDir];
+    const done = spawnSync(BINARY, ['check', ...where], {
       env: cleanEnvironment(),
       encoding: 'utf8',
       timeout: 300_000,

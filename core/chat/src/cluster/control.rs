@@ -3,7 +3,9 @@
 use crate::{accounts::AccountCache, log::EncodedCommand, service::Inner};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use meridian_types::{AppKey, LogId, Resource, TenantId, UserName, session::CloseReason};
+use meridian_types::{
+    AppKey, ConversationKey, LogId, Position, Resource, TenantId, UserName, session::CloseReason,
+};
 use serde::{Deserialize, Serialize};
 
 /// A question to another core. Named fields: a core of a later version may add some.
@@ -17,6 +19,8 @@ pub(crate) enum Request {
     AppChanged { key: AppKey },
     /// End sessions.
     Close { tenant: TenantId, user: UserName, device: Option<Resource>, reason: CloseReason },
+    /// What is acknowledged and not written yet, of a device or person.
+    Positions { tenant: TenantId, from: String },
     /// Hints were lost on their way: sessions should ask what they are owed.
     HintsLost,
 }
@@ -29,6 +33,7 @@ pub(crate) enum Answer {
     Done,
     /// How many sessions there were.
     Closed(usize),
+    Positions(Vec<(ConversationKey, Position)>),
     /// The request could not be read or served.
     Refused,
 }
@@ -82,6 +87,7 @@ impl Inner {
             Request::Close { tenant, user, device, reason } => {
                 Answer::Closed(self.hub.close(tenant, &user, device.as_ref(), &reason))
             }
+            Request::Positions { tenant, from } => Answer::Positions(self.positions.waiting(tenant, &from)),
             Request::HintsLost => {
                 self.hub.lag_all();
                 Answer::Done

@@ -4,7 +4,11 @@
 //! written yet delivers again, never loses. Relation `position`: from `user/device` and from `user`, to the
 //! conversation, rank = [`Position::rank`].
 
-use crate::log::{Apply, Logs, Placement};
+use crate::{
+    cluster::{Answer, Cluster, Request},
+    log::{Apply, Logs, Placement},
+};
+use futures_util::future::join_all;
 use meridian_ports::{RelationPage, Result, Store};
 use meridian_types::{ConversationKey, Effect, Kind, LogId, Position, Resource, TenantId, UserName};
 use std::{
@@ -12,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 pub(crate) const POSITION: Kind = Kind::new("position");
 
@@ -22,6 +26,9 @@ const PENDING_LIMIT: usize = 500_000;
 const FLUSH_EARLY: usize = 20_000;
 /// Rows written by one operation: few, so that sends which share its commit hardly wait for it.
 const ROWS_PER_OPERATION: usize = 100;
+
+/// For another core to tell what waits in its memory.
+const ASK_DEADLINE: Duration = Duration::from_millis(500);
 
 /// `from` → conversation → rank.
 type Rows = HashMap<String, HashMap<ConversationKey, i64>>;
@@ -42,6 +49,7 @@ pub(crate) struct PositionKeeper {
     stop: Notify,
     store: Arc<dyn Store>,
     placement: Placement,
+    cluster: Arc<Cluster>,
 }
 
 /// The `from` of a device's positions.
@@ -50,8 +58,9 @@ pub(crate) fn device_key(user: &UserName, device: &Resource) -> String {
 }
 
 impl PositionKeeper {
-    pub(crate) fn new(store: Arc<dyn Store>, placement: Placement) -> Self {
-        Self { pending: Mutex::default(), early: Notify::new(), stop: Notify::new(), store, placement }
+    pub(crate) fn new(store: Arc<dyn Store>, placement: Placement, cluster: Arc<Cluster>) -> Self {
+        let (early, stop) = (Notify::new(), Notify::new());
+        Self { pending: Mutex::default(), early, stop, store, placement, cluster }
     }
 
     /// Raises a device's position, and with it the person's.
@@ -81,22 +90,35 @@ impl PositionKeeper {
         }
     }
 
-    /// Every acknowledged position of a device (or, without one, of the person on any device).
+    /// What waits in this core's memory for a device or person.
+    pub(crate) fn waiting(&self, tenant: TenantId, from: &str) -> Vec<(ConversationKey, Position)> {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = [pending.waiting.get(&tenant), pending.flushing.get(&tenant)].into_iter().flatten();
+        let waiting = rows.flat_map(|rows| rows.get(from).into_iter().flatten());
+        waiting.map(|(conversation, rank)| (conversation.clone(), Position::from_rank(*rank))).collect()
+    }
+
+    /// Every acknowledged position of a device (or, without one, of the person on any device), on whichever core. What
+    /// another core does not tell in time is not acknowledged, and comes again.
     pub(crate) async fn load(
         &self,
         tenant: TenantId,
         from: &str,
     ) -> Result<HashMap<ConversationKey, Position>> {
         let mut positions = HashMap::new();
-        {
-            let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            for rows in [pending.waiting.get(&tenant), pending.flushing.get(&tenant)].into_iter().flatten() {
-                for (conversation, rank) in rows.get(from).into_iter().flatten() {
-                    raise(&mut positions, conversation.clone(), Position::from_rank(*rank));
-                }
+        for (conversation, position) in self.waiting(tenant, from) {
+            raise(&mut positions, conversation, position);
+        }
+        let request = Request::Positions { tenant, from: from.to_owned() };
+        let others = self.cluster.others();
+        let asked = others.iter().map(|node| timeout(ASK_DEADLINE, self.cluster.call(node, &request)));
+        for answer in join_all(asked).await {
+            let Ok(Ok(Answer::Positions(waiting))) = answer else { continue };
+            for (conversation, position) in waiting {
+                raise(&mut positions, conversation, position);
             }
         }
-        // Read after the overlay: a row that is written in between shows in one of the two.
+        // Read after what waits: a row that is written in between shows in one of the two.
         let log = self.placement.regional(tenant);
         for (conversation, position) in positions_of(&*self.store, log, from).await? {
             raise(&mut positions, conversation, position);
