@@ -39,7 +39,6 @@ pub(crate) async fn json(body: Body, limit: usize, deadline: Duration) -> Result
 async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::too_large(limit as u64);
     if body.size_hint().lower() > limit as u64 {
-        discard(body).await;
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
@@ -53,26 +52,6 @@ async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
         }
     }
     Ok(bytes.freeze())
-}
-
-/// What is read and thrown away of a body that is refused.
-const DISCARD_LIMIT: usize = 16 * 1024 * 1024;
-const DISCARD_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Reads what still arrives of a refused body, within bounds. A client that is still sending when the connection closes
-/// would see a broken connection in place of the answer.
-pub(crate) async fn discard(mut body: Body) {
-    let reading = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > DISCARD_LIMIT {
-                return;
-            }
-        }
-    };
-    // Either way the answer follows.
-    let _ = tokio::time::timeout(DISCARD_DEADLINE, reading).await;
 }
 
 /// The text of a field; `None` when it is absent or null.

@@ -3,7 +3,6 @@
 use crate::{
     ApiConfig,
     auth::authorize,
-    body_reader,
     call::{Call, Params, Request},
     envelope::{error_response, flat},
     error::ApiError,
@@ -103,15 +102,8 @@ impl Api {
         if let Some(Handler::Server(handler)) = route.handler {
             return handler(Arc::clone(&self.state), request).await;
         }
-        match self.check(route, &request).await {
-            Ok((handler, app, caller)) => {
-                handler(Call { state: Arc::clone(&self.state), app, caller, request }, body).await
-            }
-            Err(error) => {
-                body_reader::discard(body).await;
-                Err(error)
-            }
-        }
+        let (handler, app, caller) = self.check(route, &request).await?;
+        handler(Call { state: Arc::clone(&self.state), app, caller, request }, body).await
     }
 
     /// The checks before a handler may run.

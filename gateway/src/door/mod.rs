@@ -2,6 +2,7 @@
 
 mod access_log;
 mod health;
+mod linger;
 mod preflight;
 mod rest;
 mod upgrade;
@@ -11,6 +12,7 @@ use access_log::AccessLog;
 use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use linger::Linger;
 use meridian_link::{Body, CoreHandle};
 use preflight::NoContent;
 use std::{
@@ -109,7 +111,11 @@ async fn route(
         WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain),
         "/healthz" => health::alive(),
         "/readyz" => health::ready(core, drain),
-        _ => rest::forward(request.map(|body| body.map_err(Into::into).boxed_unsync()), core, config).await,
+        _ => {
+            let (head, body) = request.into_parts();
+            let body = Linger::new(body, &head.headers).map_err(Into::into).boxed_unsync();
+            rest::forward(Request::from_parts(head, body), core, config).await
+        }
     }
 }
 

@@ -124,6 +124,34 @@ async fn bodies_stream_both_ways() {
 }
 
 #[tokio::test]
+async fn a_refused_client_that_is_still_sending_gets_its_answer() {
+    let stage = Stage::new().await;
+    for connection in ["keep-alive", "close"] {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        let head = format!(
+            "POST /org/app/nowhere HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n\
+             content-length: 8000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Long after the answer was made, far more than any buffer on the way.
+        for _ in 0..8 {
+            stream.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
+        }
+        let mut answer = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("no answer").unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 404");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_is_refused_without_it() {
+    let stage = Stage::new().await;
+    let head = "POST /org/app/nowhere HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 10";
+    let answer = ask(stage.address, head).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_core_that_does_not_answer_is_a_json_503() {
     let stage = Stage::with(|config| config.rest_timeout = Duration::from_millis(50)).await;
     let answer = ask(stage.address, "GET /org/app/slow HTTP/1.1").await;

@@ -4,7 +4,7 @@ use super::{
     multipart::{Allowance, Paced},
     thumbnail,
 };
-use crate::{body_reader, call::Call, envelope::Envelope, error::ApiError, handlers::Answer, service::Body};
+use crate::{call::Call, envelope::Envelope, error::ApiError, handlers::Answer, service::Body};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, header};
@@ -34,7 +34,6 @@ pub(crate) async fn upload(call: Call, body: Body) -> Answer {
     })?;
     let by_user = matches!(call.caller, Some(Identity::User(_)));
     if body.size_hint().lower() > form_limit {
-        body_reader::discard(body).await;
         return Err(ApiError::file_too_large(limit, by_user));
     }
     let (paced, allowance) = Paced::new(body);
