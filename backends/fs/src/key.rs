@@ -1,15 +1,14 @@
 //! Keys become paths here and nowhere else, so that no key can leave the folder.
 
-use meridian_ports::{Error, ErrorKind};
+use meridian_ports::{Error, ErrorKind, is_blob_key};
 use std::path::{Path, PathBuf};
 
-const LIMIT: usize = 200;
 /// `+` is in no key, so a blob never has the name of another key's folder.
 const SUFFIX: &str = "+blob";
 
 /// The file of a key under `base`, or `Invalid`.
 pub(crate) fn path(base: &Path, key: &str, verb: &'static str) -> Result<PathBuf, Error> {
-    if !is_valid(key) {
+    if !is_blob_key(key) {
         return Err(Error::new(ErrorKind::Invalid, verb, "not a blob key"));
     }
     let mut path = base.to_path_buf();
@@ -17,13 +16,6 @@ pub(crate) fn path(base: &Path, key: &str, verb: &'static str) -> Result<PathBuf
     path.extend(folders.split('/').filter(|segment| !segment.is_empty()));
     path.push(format!("{name}{SUFFIX}"));
     Ok(path)
-}
-
-fn is_valid(key: &str) -> bool {
-    let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/');
-    (1..=LIMIT).contains(&key.len())
-        && key.bytes().all(allowed)
-        && key.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 #[cfg(test)]

@@ -9,6 +9,18 @@ use std::{fmt::Debug, ops::Range, time::Duration};
 /// The bytes of a blob, in pieces. An error ends the stream.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
 
+/// Longest key of a blob, in bytes.
+const MAX_KEY: usize = 200;
+
+/// Whether a text may be the key of a blob, as [`Blobs`] says.
+#[must_use]
+pub fn is_blob_key(key: &str) -> bool {
+    let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/');
+    (1..=MAX_KEY).contains(&key.len())
+        && key.bytes().all(allowed)
+        && key.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+}
+
 /// What is known of a stored blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,7 +36,7 @@ impl BlobMeta {
 }
 
 /// Immutable bytes by key. Keys are 1..=200 bytes of `a-z 0-9 - _ . /`, without empty, `.` or `..` segments;
-/// any other key is `Invalid`. A key is written once; writers choose random keys.
+/// any other key is `Invalid` ([`is_blob_key`]). A key is written once; writers choose random keys.
 #[async_trait]
 pub trait Blobs: Debug + Send + Sync + 'static {
     /// The backend's name and version, for the boot table.
@@ -46,7 +58,8 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     async fn delete(&self, key: &str) -> Result<()>;
 
     /// A URL by which anybody may read the blob until `ttl` from now (1 s..=7 days), without another credential.
-    /// Whether the blob exists is not checked. `Unsupported` where the backend has no door of its own.
+    /// Whether the blob exists is not checked. Another `ttl` is `Invalid`. `Unsupported` where the backend has no door
+    /// of its own.
     async fn signed_url(&self, key: &str, ttl: Duration) -> Result<String> {
         let _ = (key, ttl);
         Err(Error::new(ErrorKind::Unsupported, "signed_url", "this backend serves no URLs"))

@@ -15,7 +15,7 @@ mod registry;
 mod soft;
 mod store;
 
-pub use blobs::{BlobMeta, BlobStream, Blobs};
+pub use blobs::{BlobMeta, BlobStream, Blobs, is_blob_key};
 pub use bus::{Bus, Heard, Subscription};
 pub use directory::{Directory, Lease, NodeId, NodeInfo};
 pub use error::{Error, ErrorKind, Result};

@@ -9,6 +9,7 @@ use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
 use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store};
 use meridian_postgres::{PgConfig, PgDirectory, PgStore};
 use meridian_redis::{RedisBus, RedisConfig, RedisSoftState};
+use meridian_s3::{S3Blobs, S3Config};
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
         registry.directory(scheme, postgres_directory)?;
     }
     registry.blobs("file", files)?;
+    registry.blobs("s3", s3)?;
     registry.soft("memory", memory_soft)?;
     registry.bus("memory", memory_bus)?;
     for scheme in ["redis", "redis-cluster"] {
@@ -82,6 +84,20 @@ async fn files(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
         Some(_) => return Err("shared must be true or false".into()),
     };
     Ok(Opened::<dyn Blobs>::new(Arc::new(blobs), reach, true).with_notes("no signed URLs"))
+}
+
+/// `s3://bucket/prefix?endpoint=…`: shared by cores, and may be away.
+async fn s3(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenError> {
+    let config = S3Config::parse(request.url.expose())?;
+    let notes = match &config.encryption {
+        None => "signed URLs",
+        Some(_) => "signed URLs, encrypted by the server",
+    };
+    let blobs = Arc::new(S3Blobs::open(config).await?);
+    let closing = blobs.clone();
+    Ok(Opened::<dyn Blobs>::new(blobs, Reach::Region, true)
+        .with_notes(notes)
+        .on_close(move || async move { closing.close().await }))
 }
 
 /// `?prefix=` keeps several installations on one server apart.

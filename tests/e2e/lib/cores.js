@@ -1,5 +1,5 @@
 'use strict';
-// Two cores over a PostgreSQL and a Redis of their own, all as child processes that end with this one.
+// Two cores over a PostgreSQL, a Redis and an S3 server of their own, all as child processes that end with this one.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -28,6 +28,13 @@ function unprivileged(command) {
     : command;
 }
 
+/** A server that tests/run has built. */
+function tool(name) {
+  const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
+  const built = path.join(process.env.MERIDIAN_TOOLS || path.join(cache, 'meridian-tools'), 'bin', name);
+  return fs.existsSync(built) ? built : name;
+}
+
 async function accepts(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
@@ -40,16 +47,20 @@ class Cores {
     const cores = Object.assign(new Cores(), { folder: temporaryFolder('cores'), children: [], servers: [] });
     process.once('exit', () => cores.children.forEach((child) => child.kill('SIGKILL')));
     fs.chmodSync(cores.folder, 0o755);
-    const [database, redis] = [await freePort(), await freePort()];
+    const [database, redis, s3] = [await freePort(), await freePort(), await freePort()];
     await cores.startPostgres(database);
     cores.run(['redis-server', '--port', `${redis}`, '--bind', '127.0.0.1', '--save', '', '--dir', cores.folder]);
     await until('Redis is ready', () => accepts(redis), { ms: 20_000 });
+    const files = path.join(cores.folder, 's3');
+    fs.mkdirSync(path.join(files, 'files'), { recursive: true });
+    cores.run([tool('s3s-fs'), '--host', '127.0.0.1', '--port', `${s3}`, '--access-key', 'access', '--secret-key', 'secret', files]);
+    await until('S3 is ready', () => accepts(s3), { ms: 20_000 });
     cores.store = `postgres://postgres@127.0.0.1:${database}/postgres`;
     for (const name of ['first', 'second']) {
       const env = {
         MERIDIAN_STORE: cores.store,
         MERIDIAN_SOFT: `redis://127.0.0.1:${redis}`,
-        MERIDIAN_BLOBS: `file:${path.join(cores.folder, 'files')}?shared=true`,
+        MERIDIAN_BLOBS: `s3://files?endpoint=http://127.0.0.1:${s3}&access_key=access&secret_key=secret`,
         MERIDIAN_CLUSTER_LISTEN: '127.0.0.1:0',
         MERIDIAN_CLUSTER_SECRET: 'the cores of the e2e suite',
       };

@@ -5,7 +5,9 @@
 mod postgres;
 mod process;
 mod redis;
+mod s3;
 
 pub use postgres::Postgres;
-pub use process::{Process, free_port, program, until};
+pub use process::{Process, free_port, program, tool, until};
 pub use redis::{Redis, RedisCluster};
+pub use s3::S3;

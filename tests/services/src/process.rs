@@ -107,6 +107,19 @@ pub fn program(name: &str, package: &str, folders: &[&str]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: install the Debian package {package}"))
 }
 
+/// Where a server is that `tests/run` builds; fails the test when it has not.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let own = std::env::var_os("MERIDIAN_TOOLS").map(PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let tools = own.or_else(|| cache.or(home).map(|cache| cache.join("meridian-tools")));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = tools.map(|tools| tools.join("bin")).into_iter().chain(std::env::split_paths(&path));
+    let found = places.map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{name} is missing: tests/run builds it, once"))
+}
+
 /// Waits until something holds, in a thread that may block.
 pub fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -13,7 +13,8 @@ use std::{
 };
 
 const HISTORIES: u32 = 16;
-const KEYS: [&str; 4] = ["a", "a/b", "a.b", "b"];
+/// None is the beginning of another: that is a case of its own.
+const KEYS: [&str; 4] = ["a", "b/a", "a.b", "b/b"];
 
 #[derive(Clone, Debug)]
 enum Action {

@@ -2,7 +2,8 @@
 
 use super::{BlobsFixture, pattern, put, read};
 use crate::Outcome;
-use meridian_ports::BlobMeta;
+use meridian_ports::{BlobMeta, ErrorKind};
+use std::time::Duration;
 
 pub async fn a_blob_comes_back_whole(fixture: BlobsFixture) -> Outcome {
     let blobs = &*fixture.blobs;
@@ -56,5 +57,23 @@ pub async fn ranges_are_cut_to_the_blob(fixture: BlobsFixture) -> Outcome {
     for (start, end) in [(0, 0), (10, 10), (5_000, 5_001), (9_000, u64::MAX), (u64::MAX, u64::MAX)] {
         assert_eq!(read(blobs, "ranges", Some(start..end)).await, Some(Vec::new()), "{start}..{end}");
     }
+    Outcome::Ran
+}
+
+/// Of a backend that serves URLs; another says so. Whether they work is told by the backend's own tests.
+pub async fn signed_urls_are_bounded(fixture: BlobsFixture) -> Outcome {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    let blobs = &*fixture.blobs;
+    put(blobs, "signed", b"x").await;
+    match blobs.signed_url("signed", WEEK).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Outcome::Ran,
+        url => assert!(url.unwrap().starts_with("http")),
+    }
+    assert!(blobs.signed_url("missing", Duration::from_secs(1)).await.is_ok(), "existence is not checked");
+    for ttl in [Duration::ZERO, Duration::from_millis(999), WEEK + Duration::from_millis(1), Duration::MAX] {
+        let error = blobs.signed_url("signed", ttl).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{ttl:?}");
+    }
+    assert_eq!(blobs.signed_url("../x", WEEK).await.unwrap_err().kind(), ErrorKind::Invalid);
     Outcome::Ran
 }
