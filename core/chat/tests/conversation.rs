@@ -60,6 +60,21 @@ async fn a_resend_gets_the_first_answer_also_after_a_restart() {
     assert_eq!(bob.catch_up().await, ["once", "other"]);
 }
 
+/// The Web SDK counts messages and recalls apart, and starts anew with every page.
+#[tokio::test]
+async fn a_client_id_that_comes_back_with_another_body_is_another_message() {
+    let world = World::new().await;
+    let alice = world.login("alice", "a1").await;
+    let bob = world.login("bob", "b1").await;
+    let first = alice.submission("bob", &body("alice", "bob", "one"));
+    let mut second = alice.submission("bob", &body("alice", "bob", "two"));
+    second.client_id = first.client_id;
+    let sent = alice.submit(first.clone()).await.unwrap();
+    assert_ne!(alice.submit(second).await.unwrap().message_id, sent.message_id);
+    assert_eq!(alice.submit(first).await.unwrap(), sent);
+    assert_eq!(bob.catch_up().await, ["one", "two"]);
+}
+
 #[tokio::test]
 async fn offline_messages_come_once_in_order() {
     let world = World::new().await;

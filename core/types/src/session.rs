@@ -115,7 +115,7 @@ pub enum RouteTo {
 /// Something a device sends: message, receipt, recall or edit; the body says which.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The client's id of the message; a resend with the same id gives the first answer.
+    /// The client's id of the message; a resend with the same id and body gives the first answer.
     pub client_id: u64,
     /// The name addressed, and the device if only one is meant.
     pub to: String,

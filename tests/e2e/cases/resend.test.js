@@ -77,6 +77,19 @@ test('another device with the same client id means another message', async () =>
   assert.notEqual(one.serverId, two.serverId);
 });
 
+test('a recall with the client id of an earlier message is a recall: the SDK counts them apart', async () => {
+  const app = await newApp();
+  const alice = await app.raw('alice');
+  const bob = (await app.raw('bob')).autoAcknowledge();
+  const id = nextId();
+  const sent = await alice.text('bob', 'oops', { id });
+  const recall = { type: 6, ackMessageId: sent.serverId, contents: [{}] };
+  const answer = await alice.answer(alice.submit('bob', recall, { id }));
+  assert.notEqual(answer.serverId, sent.serverId);
+  await bob.receive(2);
+  assert.deepEqual(bob.items().map((meta) => meta.message.type), [1, 6]);
+});
+
 test('receipts, recalls and edits are as idempotent as messages', async () => {
   const app = await newApp();
   const alice = await app.raw('alice');

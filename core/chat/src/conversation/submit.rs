@@ -62,7 +62,7 @@ impl Submit {
         let body = body::read(&submission.body, sender, &to)?;
         let conversation = ConversationKey::pair(sender, &to);
         let idempotency = device.as_ref().map(|device| IdempotencyKey {
-            stream: stream(app.tenant, &conversation, sender, device),
+            stream: stream(app.tenant, &conversation, sender, device, &submission.body),
             id: submission.client_id & CLIENT_ID_MASK,
         });
         let audience = match (to_device, body.kind) {
@@ -205,8 +205,15 @@ fn kind_label(kind: EntryKind) -> &'static str {
     }
 }
 
-/// Names the sends of one device in one conversation.
-fn stream(tenant: TenantId, conversation: &ConversationKey, sender: &UserName, device: &Resource) -> u64 {
+/// Names what a device sends in a conversation. The body is part of the name because a client id alone is not unique:
+/// the Web SDK has a counter for messages and another for recalls, and starts both anew with every page.
+fn stream(
+    tenant: TenantId,
+    conversation: &ConversationKey,
+    sender: &UserName,
+    device: &Resource,
+    body: &[u8],
+) -> u64 {
     let mut digest = Sha256::new();
     digest.update(tenant.0.to_be_bytes());
     // None of these can hold the separator.
@@ -214,6 +221,7 @@ fn stream(tenant: TenantId, conversation: &ConversationKey, sender: &UserName, d
         digest.update(part.as_bytes());
         digest.update([0]);
     }
+    digest.update(body);
     let bytes = digest.finalize();
     u64::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }
