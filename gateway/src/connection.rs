@@ -76,6 +76,7 @@ async fn serve_http(stream: TcpStream, door: &Door, visit: Arc<Visit>) {
     let mut drain = door.drain.clone();
     let mut draining = false;
     let mut first_head = pin!(sleep(config.header_timeout));
+    let mut waiting = true;
     loop {
         tokio::select! {
             result = &mut connection => {
@@ -85,7 +86,13 @@ async fn serve_http(stream: TcpStream, door: &Door, visit: Arc<Visit>) {
                 return;
             }
             // Later heads have the keep-alive time: one that trickles in costs no more than an idle connection.
-            () = &mut first_head, if !visit.has_begun() => return,
+            // A condition on the branch would be as old as the wait: the request may have come since.
+            () = &mut first_head, if waiting => {
+                if !visit.has_begun() {
+                    return;
+                }
+                waiting = false;
+            }
             () = drain.begun(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();

@@ -182,6 +182,16 @@ async fn a_connection_that_dawdles_is_closed() {
 }
 
 #[tokio::test]
+async fn an_answer_may_take_longer_than_a_head() {
+    let stage = Stage::with(|config| {
+        config.header_timeout = Duration::from_millis(20);
+        config.rest_timeout = Duration::from_millis(200);
+    })
+    .await;
+    assert_eq!(status(&ask(stage.address, "GET /org/app/slow HTTP/1.1").await), "503");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_its_answer_is_closed() {
     let stage = Stage::with(|config| {
         config.write_timeout = Duration::from_millis(100);
