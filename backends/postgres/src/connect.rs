@@ -1,6 +1,6 @@
 //! Finds the server that takes writes, and follows it.
 
-use crate::config::{DEADLINE, PgConfig};
+use crate::config::PgConfig;
 use sqlx::{
     ConnectOptions, Connection, PgConnection,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
@@ -12,6 +12,8 @@ use std::{
 use tokio::time::timeout;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// A wait for a reading connection that began before a failover keeps trying the dead server until it ends.
+const ACQUIRE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The servers, and the pool of reading connections to the one in use.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ impl Servers {
     pub(crate) fn new(config: &PgConfig) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(config.connections)
-            .acquire_timeout(DEADLINE)
+            .acquire_timeout(ACQUIRE_DEADLINE)
             // A server that was demoted would give old answers.
             .after_connect(|connection, _| Box::pin(async move { check_writes(connection).await }))
             .connect_lazy_with(config.servers[0].clone());

@@ -20,7 +20,7 @@ struct Cli {
 }
 
 /// Where the server is.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Target {
     /// The server's address for clients.
     #[arg(long, global = true, default_value = "127.0.0.1:8080")]
@@ -28,6 +28,24 @@ pub(crate) struct Target {
     /// The server's admin address; a run makes an app of its own there.
     #[arg(long, global = true, default_value = "127.0.0.1:8081")]
     pub(crate) admin: SocketAddr,
+    /// Other cores' addresses for clients: people are spread over all, half of the pairs over two.
+    #[arg(long, global = true, value_delimiter = ',')]
+    pub(crate) others: Vec<SocketAddr>,
+}
+
+impl Target {
+    /// How many cores there are.
+    pub(crate) fn cores(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The address of a core, counted round and round.
+    pub(crate) fn core(&self, number: usize) -> SocketAddr {
+        match number % self.cores() {
+            0 => self.listen,
+            other => self.others[other - 1],
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -130,6 +148,22 @@ mod tests {
             ["meridian-load", "throughput", "--pairs", "7", "--listen", "127.0.0.1:9", "--window", "10"];
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!(cli.target.listen.port(), 9);
+    }
+
+    #[test]
+    fn cores_are_counted_round_and_round() {
+        let line = [
+            "meridian-load",
+            "open",
+            "--rate",
+            "1",
+            "--listen",
+            "127.0.0.1:1",
+            "--others",
+            "127.0.0.1:2,127.0.0.1:3",
+        ];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|n| cli.target.core(n).port()), [1, 2, 3, 1]);
     }
 
     #[test]

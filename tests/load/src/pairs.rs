@@ -50,8 +50,10 @@ pub(crate) async fn open(target: &Target, count: usize, length: usize) -> anyhow
     let app = rest.make_app(target.admin).await.context("cannot make an app")?;
     let names = |prefix: &str| (0..count).map(|number| format!("{prefix}{number}")).collect::<Vec<_>>();
     let (senders, receivers) = (names("alice"), names("bob"));
-    let sender_connections = log_in(target, &rest, &app, &senders).await?;
-    let receiver_connections = log_in(target, &rest, &app, &receivers).await?;
+    let sender_connections = log_in(target, &rest, &app, &senders, |number| number).await?;
+    // Of two cores: with the sender, elsewhere, with the sender, elsewhere…
+    let receiver_core = |number| number / target.cores();
+    let receiver_connections = log_in(target, &rest, &app, &receivers, receiver_core).await?;
     let people = senders.into_iter().zip(receivers);
     let connections = sender_connections.into_iter().zip(receiver_connections);
     Ok(people
@@ -65,16 +67,18 @@ pub(crate) async fn open(target: &Target, count: usize, length: usize) -> anyhow
         .collect())
 }
 
-/// Logs users in on new devices that have nothing to catch up with.
+/// Logs users in on new devices that have nothing to catch up with, each on the core with the number that `core` gives
+/// for the user's.
 pub(crate) async fn log_in(
     target: &Target,
     rest: &Rest,
     app: &AppAccess,
     users: &[String],
+    core: impl Fn(usize) -> usize,
 ) -> anyhow::Result<Vec<Connection>> {
     let tokens = tokens(rest, app, users).await?;
-    let logins = users.iter().zip(tokens).map(|(user, token)| Login {
-        listen: target.listen,
+    let logins = users.iter().zip(tokens).enumerate().map(|(number, (user, token))| Login {
+        listen: target.core(core(number)),
         app_key: app.app_key.clone(),
         user: user.clone(),
         token,

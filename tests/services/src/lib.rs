@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::panic)] // test code: what does not start is a failed test
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // test code: what does not start is a failed test
 
+mod patroni;
 mod postgres;
 mod process;
 mod redis;
 mod s3;
 
+pub use patroni::Patroni;
 pub use postgres::Postgres;
 pub use process::{Process, free_port, program, tool, until};
 pub use redis::{Redis, RedisCluster};

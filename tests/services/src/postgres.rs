@@ -8,11 +8,11 @@ use std::{
 };
 
 /// Where Debian keeps what is not on the path.
-const FOLDERS: &[&str] =
+pub(crate) const FOLDERS: &[&str] =
     &["/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin"];
 const PACKAGE: &str = "postgresql-15";
 /// The server refuses to run as root.
-const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
@@ -116,28 +116,7 @@ impl Postgres {
 
     /// Runs SQL by psql.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let psql = program("psql", PACKAGE, FOLDERS);
-        let port = self.port.to_string();
-        let ran = Command::new(psql)
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                "postgres",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-qAt",
-                "-d",
-                database,
-                "-c",
-                sql,
-            ])
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+        psql(self.port, database, sql).unwrap()
     }
 
     /// Stops at once, as a crash does: nothing is written that was not committed.
@@ -163,7 +142,20 @@ impl Drop for Postgres {
     }
 }
 
-fn is_root() -> bool {
+/// Runs SQL by psql; gives its output, or what went wrong.
+pub(crate) fn psql(port: u16, database: &str, sql: &str) -> Result<String, String> {
+    let mut psql = Command::new(program("psql", PACKAGE, FOLDERS));
+    psql.args(["-h", "127.0.0.1", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qAt"]);
+    psql.args(["-p", &port.to_string(), "-d", database, "-c", sql]).env("PGCONNECT_TIMEOUT", "5");
+    let ran = psql.output().unwrap();
+    if ran.status.success() {
+        Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+    } else {
+        Err(format!("{sql}: {}", String::from_utf8_lossy(&ran.stderr)))
+    }
+}
+
+pub(crate) fn is_root() -> bool {
     let me = Command::new("id").arg("-u").output().unwrap();
     me.stdout.starts_with(b"0\n")
 }

@@ -56,7 +56,7 @@ pub(crate) async fn run(target: &Target, args: &Journal) -> anyhow::Result<Vec<S
     let (senders, receivers) = (names("alice"), names("bob"));
     // A message to somebody who does not exist would be lost by right.
     crate::pairs::tokens(&rest, &app, &receivers).await?;
-    let connections = log_in(target, &rest, &app, &senders).await?;
+    let connections = log_in(target, &rest, &app, &senders, |number| number).await?;
 
     let span = Span::starting_now(Duration::ZERO, Duration::from_secs(args.seconds));
     let (file, window) = (Arc::new(Mutex::new(file)), usize::from(args.window));

@@ -1,0 +1,7 @@
+//! A region as an operator runs it: real cores, real servers, and all of them fail.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // test code; the pauses are worth reading
+
+mod cores;
+mod failover;
+mod world;
