@@ -45,3 +45,18 @@ mod blobs {
 
     meridian_sdk::conformance::blobs_suite!(fixture());
 }
+
+mod soft {
+    use super::*;
+    use meridian_memory::MemorySoftState;
+    use meridian_sdk::conformance::SoftFixture;
+    use std::sync::Arc;
+
+    async fn fixture() -> SoftFixture {
+        let server = PluginServer::new("memory", "1").soft_state(Arc::new(MemorySoftState::new()));
+        let (plugin, server) = connect(server).await;
+        SoftFixture::new(plugin.soft_state().unwrap()).with_guard(server)
+    }
+
+    meridian_sdk::conformance::soft_suite!(fixture());
+}

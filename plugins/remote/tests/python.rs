@@ -45,6 +45,7 @@ fn source() -> PathBuf {
 struct Running {
     _process: Process,
     root: TempDir,
+    address: String,
     plugin: RemotePlugin,
 }
 
@@ -75,8 +76,9 @@ async fn start() -> Running {
     })
     .await
     .unwrap();
-    let plugin = RemotePlugin::connect(&format!("http://{address}"), RemoteConfig::default()).await.unwrap();
-    Running { _process: process, root, plugin }
+    let address = format!("http://{address}");
+    let plugin = RemotePlugin::connect(&address, RemoteConfig::default()).await.unwrap();
+    Running { _process: process, root, address, plugin }
 }
 
 mod blobs {
@@ -99,92 +101,30 @@ mod blobs {
     meridian_sdk::conformance::blobs_suite!(fixture());
 }
 
-/// Soft state gives the answers that the model gives, to the same calls.
 mod soft {
     use super::*;
-    use meridian_memory::MemorySoftState;
-    use meridian_sdk::{Bytes, ErrorKind, Result, ports::SoftState};
+    use meridian_sdk::{Bytes, conformance::SoftFixture, ports::SoftState};
 
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn words<T: std::fmt::Debug>(answer: Result<T>) -> String {
-        format!("{:?}", answer.map_err(|error| error.kind()))
-    }
-
-    /// The answers to a fixed list of calls, limits included.
-    async fn answers(soft: &dyn SoftState) -> Vec<String> {
-        let long = "k".repeat(513);
-        let value = |text: &'static str| Bytes::from_static(text.as_bytes());
-        let mut said = Vec::new();
-        for key in ["a", "b", "\u{e9}", "", &long, &long[1..]] {
-            said.push(words(soft.get(key).await));
-            said.push(words(soft.set_if_absent(key, value("first"), HOUR).await));
-            said.push(words(soft.set_if_absent(key, value("second"), HOUR).await));
-            said.push(words(soft.get(key).await));
-            said.push(words(soft.set(key, Bytes::new(), HOUR).await));
-            said.push(words(soft.get(key).await));
-            said.push(words(soft.remove(key).await));
-            said.push(words(soft.remove(key).await));
-            said.push(words(soft.get(key).await));
-            for by in [1, -3, i64::MAX, i64::MAX, 0, i64::MIN, i64::MIN] {
-                said.push(words(soft.add(key, by, HOUR).await));
-            }
-            for member in ["z", "b", "a", "\u{e9}", "\u{10348}", "\u{fffd}", "", &long] {
-                said.push(words(soft.join(key, member, value("v"), HOUR).await));
-            }
-            said.push(words(soft.join(key, "b", value("again"), HOUR).await));
-            said.push(words(soft.members(key).await));
-            said.push(words(soft.leave(key, "b").await));
-            said.push(words(soft.leave(key, "b").await));
-            said.push(words(soft.members(key).await));
-        }
-        for ttl in [Duration::ZERO, Duration::from_nanos(1), 24 * HOUR, 24 * HOUR + Duration::from_millis(1)]
-        {
-            said.push(words(soft.set("ttl", value("x"), ttl).await.map(|()| ttl)));
-        }
-        for size in [64 * 1024, 64 * 1024 + 1] {
-            said.push(words(soft.set("size", Bytes::from(vec![0; size]), HOUR).await));
-        }
-        said
-    }
-
-    #[tokio::test]
-    async fn answers_are_those_of_the_model() {
+    async fn fixture() -> SoftFixture {
         let running = start().await;
-        let (found, expected) =
-            (answers(&running.plugin.soft_state().unwrap()).await, answers(&MemorySoftState::new()).await);
-        for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            assert_eq!(found, expected, "answer {place}");
-        }
-        assert!(expected.iter().any(|answer| answer.contains("Invalid")), "limits were tried");
+        let again = RemotePlugin::connect(&running.address, RemoteConfig::default()).await.unwrap();
+        SoftFixture::new(running.plugin.soft_state().unwrap())
+            .with_peer(again.soft_state().unwrap())
+            .with_guard(running)
     }
 
-    #[tokio::test]
-    async fn what_has_expired_is_gone() {
-        let running = start().await;
-        let soft = running.plugin.soft_state().unwrap();
-        let ttl = Duration::from_millis(300);
-        soft.set("value", Bytes::new(), ttl).await.unwrap();
-        soft.join("set", "member", Bytes::new(), ttl).await.unwrap();
-        assert_eq!(soft.add("counter", 5, ttl).await.unwrap(), 5);
-        let begun = tokio::time::Instant::now();
-        while soft.get("value").await.unwrap().is_some() || !soft.members("set").await.unwrap().is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "nothing expires");
-        }
-        // A counter's window begins when it is made.
-        while soft.add("counter", 1, HOUR).await.unwrap() != 1 {
-            assert!(begun.elapsed() < Duration::from_secs(30), "a counter never begins again");
-        }
-        assert_eq!(soft.set("", Bytes::new(), ttl).await.unwrap_err().kind(), ErrorKind::Invalid);
-    }
+    meridian_sdk::conformance::soft_suite!(fixture());
 
+    /// More than one message holds: the kit's full set is of small values.
     #[tokio::test]
     async fn a_large_set_comes_in_pages() {
         let running = start().await;
         let soft = running.plugin.soft_state().unwrap();
         let value = Bytes::from(vec![7; 60 * 1024]);
         for member in 0..100 {
-            soft.join("large", &format!("{member:03}"), value.clone(), HOUR).await.unwrap();
+            soft.join("large", &format!("{member:03}"), value.clone(), Duration::from_secs(3600))
+                .await
+                .unwrap();
         }
         let members = soft.members("large").await.unwrap();
         assert_eq!(members.len(), 100);

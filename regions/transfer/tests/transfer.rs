@@ -102,7 +102,8 @@ async fn fill<S: Store>(place: &Place<S>) -> AppKey {
     chat.create_app(&key("other#app"), AppSettings::default()).await.unwrap();
     let app = chat.create_app(&key("org#app"), AppSettings::default()).await.unwrap();
     // An app spreads its people over its logs by chance; twenty never share one.
-    let people: Vec<String> = std::iter::once("alice".into()).chain((1..20).map(|n| format!("p{n}"))).collect();
+    let people: Vec<String> =
+        std::iter::once("alice".into()).chain((1..20).map(|n| format!("p{n}"))).collect();
     for name in &people {
         let new = NewUser { username: user(name), password: Some("secret".into()), nickname: None };
         chat.register(&app, new).await.unwrap();
