@@ -88,6 +88,10 @@ async fn a_plugin_that_is_away_is_a_clear_error() {
     drop(listener);
     let error = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap_err();
     assert_eq!((error.kind(), error.verb()), (ErrorKind::Unavailable, "connect"));
+    let expected = format!(
+        "connect: Unavailable: no plugin answers at http://{address}: Connection refused (os error 111)"
+    );
+    assert_eq!(error.to_string(), expected);
     let error = RemotePlugin::connect("not an address", short()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
@@ -101,7 +105,18 @@ async fn a_node_opens_a_plugin_by_its_url() {
     assert_eq!((opened.backend.describe().as_str(), opened.reach), ("remote memory 1", Reach::Machine));
     let refused = open_blobs(request(format!("grpc://{address}"))).await.err().unwrap();
     assert!(refused.to_string().contains("not \"blobs\""), "{refused}");
-    assert!(open_soft_state(request(format!("grpc://{address}?x=1"))).await.is_err());
+    let (host, port) = (address.ip(), address.port());
+    for odd in [
+        format!("grpc://{address}?x=1"),
+        format!("grpc://me:hunter2@{address}"),
+        format!("grpc://{address}/folder"),
+        format!("grpc://{host}"),
+        format!("grpc:{host}:{port}"),
+        format!("grpc://:{port}"),
+    ] {
+        let refused = open_soft_state(request(odd.clone())).await.err().unwrap().to_string();
+        assert!(refused.starts_with("a plugin's URL is grpc://host:port"), "{odd}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -110,6 +125,7 @@ async fn something_that_never_answers_is_a_timeout() {
     let (_listener, address) = listen("127.0.0.1:0").await;
     let error = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains(&format!("no plugin answers at http://{address}: ")), "{error}");
 }
 
 #[tokio::test]
