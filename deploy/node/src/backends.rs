@@ -33,6 +33,8 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     // Another process, in any language: `grpc://host:port`.
     registry.blobs("grpc", meridian_remote::open_blobs)?;
     registry.soft("grpc", meridian_remote::open_soft_state)?;
+    registry.bus("grpc", meridian_remote::open_bus)?;
+    registry.directory("grpc", meridian_remote::open_directory)?;
     Ok(())
 }
 

@@ -109,6 +109,8 @@ fn files_and_soft_state_live_in_a_plugin() {
     for row in [
         "blobs      grpc     remote python-files 1.0.0  on this machine  yes      over gRPC, as durable",
         "soft       grpc     remote python-files 1.0.0  on this machine  no       over gRPC",
+        // The plugin is no bus.
+        "bus        memory ",
     ] {
         assert!(said.contains(row), "{row}: {said}");
     }
@@ -149,15 +151,34 @@ fn files_and_soft_state_live_in_a_plugin() {
 fn a_plugin_that_is_away_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("grpc://127.0.0.1:{}", free_port());
-    for key in ["blobs", "soft"] {
-        let output = Command::new(BINARY)
-            .args(["serve", "--data-dir", folder.path().to_str().unwrap(), &format!("--{key}"), &url])
-            .output()
-            .unwrap();
-        assert!(!output.status.success());
-        let said = String::from_utf8(output.stderr).unwrap();
+    for key in ["blobs", "soft", "bus", "directory"] {
+        let said = refusal(folder.path(), key, &url);
         let address = url.replace("grpc", "http");
         let line = format!("{key}: cannot open {url}: connect: Unavailable: no plugin answers at {address}");
         assert!(said.contains(&line), "{said}");
     }
+}
+
+#[test]
+fn a_contract_that_a_plugin_does_not_serve_stops_the_start_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = PythonPlugin::start();
+    let url = format!("grpc://{}", plugin.address());
+    for key in ["bus", "directory"] {
+        let said = refusal(folder.path(), key, &url);
+        let line = format!(
+            "{key}: cannot open {url}: connect: Unsupported: remote python-files 1.0.0 serves [\"blobs\", \"soft\"], \
+             not \"{key}\""
+        );
+        assert!(said.contains(&line), "{said}");
+    }
+}
+
+/// What a start with this backend says when it is refused.
+fn refusal(folder: &Path, key: &str, url: &str) -> String {
+    let data = folder.to_str().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", data];
+    let output = Command::new(BINARY).args(arguments).args([&format!("--{key}"), url]).output().unwrap();
+    assert!(!output.status.success(), "--{key} {url} was not refused");
+    String::from_utf8(output.stderr).unwrap()
 }

@@ -1,7 +1,9 @@
 //! How a node opens a plugin: `blobs = "grpc://host:port"`.
 
 use crate::{RemoteConfig, RemotePlugin};
-use meridian_sdk::ports::{BackendUrl, Blobs, OpenError, OpenRequest, Opened, Reach, SoftState};
+use meridian_sdk::ports::{
+    BackendUrl, Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState,
+};
 use std::sync::Arc;
 
 /// The factory for `NodeBuilder::blobs`.
@@ -15,6 +17,18 @@ pub async fn open_blobs(request: OpenRequest) -> Result<Opened<dyn Blobs>, OpenE
 pub async fn open_soft_state(request: OpenRequest) -> Result<Opened<dyn SoftState>, OpenError> {
     let soft = connect(&request.url).await?.soft_state()?;
     Ok(Opened::<dyn SoftState>::new(Arc::new(soft), reach(&request.url), false).with_notes("over gRPC"))
+}
+
+/// The factory for `NodeBuilder::bus`.
+pub async fn open_bus(request: OpenRequest) -> Result<Opened<dyn Bus>, OpenError> {
+    let bus = connect(&request.url).await?.bus()?;
+    Ok(Opened::<dyn Bus>::new(Arc::new(bus), reach(&request.url), false).with_notes("over gRPC"))
+}
+
+/// The factory for `NodeBuilder::directory`.
+pub async fn open_directory(request: OpenRequest) -> Result<Opened<dyn Directory>, OpenError> {
+    let directory = connect(&request.url).await?.directory()?;
+    Ok(Opened::<dyn Directory>::new(Arc::new(directory), reach(&request.url), false).with_notes("over gRPC"))
 }
 
 async fn connect(url: &BackendUrl) -> Result<RemotePlugin, OpenError> {

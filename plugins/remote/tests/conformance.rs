@@ -60,3 +60,34 @@ mod soft {
 
     meridian_sdk::conformance::soft_suite!(fixture());
 }
+
+mod bus {
+    use super::*;
+    use meridian_memory::MemoryBus;
+    use meridian_sdk::conformance::BusFixture;
+    use std::sync::Arc;
+
+    async fn fixture() -> BusFixture {
+        let bus = Arc::new(MemoryBus::new());
+        let (plugin, server) = connect(PluginServer::new("memory", "1").bus(bus.clone())).await;
+        let (again, other) = connect(PluginServer::new("memory", "1").bus(bus)).await;
+        BusFixture::new(plugin.bus().unwrap()).with_peer(again.bus().unwrap()).with_guard((server, other))
+    }
+
+    meridian_sdk::conformance::bus_suite!(fixture());
+}
+
+mod directory {
+    use super::*;
+    use meridian_memory::MemoryDirectory;
+    use meridian_sdk::conformance::DirectoryFixture;
+    use std::sync::Arc;
+
+    async fn fixture() -> DirectoryFixture {
+        let server = PluginServer::new("memory", "1").directory(Arc::new(MemoryDirectory::new()));
+        let (plugin, server) = connect(server).await;
+        DirectoryFixture::new(plugin.directory().unwrap()).with_guard(server)
+    }
+
+    meridian_sdk::conformance::directory_suite!(fixture());
+}

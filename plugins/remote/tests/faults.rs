@@ -1,12 +1,15 @@
 //! Bad days: a plugin that is away, comes back, hangs, or is another one than was hoped for.
 #![allow(clippy::unwrap_used)] // tests
 
-use meridian_memory::MemorySoftState;
+use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState};
 use meridian_remote::{PluginServer, RemoteConfig, RemotePlugin, open_blobs, open_soft_state};
 use meridian_sdk::{
     Bytes, Error, ErrorKind, Result, async_trait,
     futures_util::{StreamExt, stream},
-    ports::{BackendUrl, BlobMeta, BlobStream, Blobs, OpenRequest, Reach, SoftState},
+    ports::{
+        BackendUrl, BlobMeta, BlobStream, Blobs, Bus, Directory, Heard, NodeId, NodeInfo, OpenRequest, Reach,
+        SoftState, Subscription,
+    },
 };
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Instant};
@@ -80,6 +83,53 @@ async fn a_plugin_that_comes_back_is_used_again() {
     assert_eq!(soft.get("key").await.unwrap(), None, "it is another run of the plugin");
     drop((soft, plugin));
     running.end().await;
+}
+
+/// The next thing that a subscription hears, which must come.
+async fn hear(subscription: &mut dyn Subscription) -> Heard {
+    tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_subscription_outlives_its_plugin_and_tells_of_the_gap() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let bus = Arc::new(MemoryBus::new());
+    let server = || PluginServer::new("memory", "1").bus(bus.clone());
+    let running = Running::start(server(), listener);
+    let plugin = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap();
+    let remote = plugin.bus().unwrap();
+    let mut subscription = remote.subscribe("topic").await.unwrap();
+    bus.publish("topic", Bytes::from_static(b"before")).await.unwrap();
+    assert_eq!(hear(&mut *subscription).await, Heard::Payload("before".into()));
+
+    // An open subscription does not hold up the stop.
+    tokio::time::timeout(Duration::from_secs(20), running.end()).await.unwrap();
+    bus.publish("topic", Bytes::from_static(b"lost")).await.unwrap();
+    let error = remote.subscribe("topic").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+
+    let (listener, _) = listen(&address.to_string()).await;
+    let running = Running::start(server(), listener);
+    assert_eq!(hear(&mut *subscription).await, Heard::Gap);
+    bus.publish("topic", Bytes::from_static(b"after")).await.unwrap();
+    assert_eq!(hear(&mut *subscription).await, Heard::Payload("after".into()));
+    drop((subscription, remote, plugin));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_lease_without_an_end_is_refused() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let server = PluginServer::new("memory", "1").directory(Arc::new(MemoryDirectory::new()));
+    let _running = Running::start(server, listener);
+    let plugin = RemotePlugin::connect(&format!("http://{address}"), RemoteConfig::default()).await.unwrap();
+    let directory = plugin.directory().unwrap();
+    let node = NodeInfo { id: NodeId(1), address: "here:1".into(), writes: true };
+    for ttl in [Duration::MAX, 25 * HOUR, Duration::ZERO] {
+        let error = directory.announce(&node, ttl).await.unwrap_err();
+        assert_eq!((error.kind(), error.surely_not_done()), (ErrorKind::Invalid, true), "{ttl:?}");
+    }
+    assert_eq!(directory.announce(&node, 24 * HOUR).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

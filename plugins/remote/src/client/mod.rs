@@ -1,9 +1,14 @@
 //! The node's side: a contract that is a call to a plugin.
 
 mod blobs;
+mod bus;
+mod directory;
+mod queue;
 mod soft;
 
 pub use blobs::RemoteBlobs;
+pub use bus::RemoteBus;
+pub use directory::RemoteDirectory;
 pub use soft::RemoteSoftState;
 
 use crate::{
@@ -97,6 +102,16 @@ impl RemotePlugin {
     /// The plugin's soft state. `Unsupported` when it serves none.
     pub fn soft_state(&self) -> Result<RemoteSoftState> {
         self.serves("soft").map(|()| RemoteSoftState::new(self.clone()))
+    }
+
+    /// The plugin's bus. `Unsupported` when it serves none.
+    pub fn bus(&self) -> Result<RemoteBus> {
+        self.serves("bus").map(|()| RemoteBus::new(self.clone()))
+    }
+
+    /// The plugin's directory. `Unsupported` when it serves none.
+    pub fn directory(&self) -> Result<RemoteDirectory> {
+        self.serves("directory").map(|()| RemoteDirectory::new(self.clone()))
     }
 
     fn serves(&self, contract: &str) -> Result<()> {
