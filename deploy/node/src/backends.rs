@@ -35,6 +35,7 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     registry.soft("grpc", meridian_remote::open_soft_state)?;
     registry.bus("grpc", meridian_remote::open_bus)?;
     registry.directory("grpc", meridian_remote::open_directory)?;
+    registry.store("grpc", meridian_remote::open_store)?;
     Ok(())
 }
 

@@ -151,7 +151,7 @@ fn files_and_soft_state_live_in_a_plugin() {
 fn a_plugin_that_is_away_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("grpc://127.0.0.1:{}", free_port());
-    for key in ["blobs", "soft", "bus", "directory"] {
+    for key in ["store", "blobs", "soft", "bus", "directory"] {
         let said = refusal(folder.path(), key, &url);
         let address = url.replace("grpc", "http");
         let line = format!("{key}: cannot open {url}: connect: Unavailable: no plugin answers at {address}");
@@ -164,7 +164,7 @@ fn a_contract_that_a_plugin_does_not_serve_stops_the_start_when_it_is_asked_for(
     let folder = tempfile::tempdir().unwrap();
     let plugin = PythonPlugin::start();
     let url = format!("grpc://{}", plugin.address());
-    for key in ["bus", "directory"] {
+    for key in ["store", "bus", "directory"] {
         let said = refusal(folder.path(), key, &url);
         let line = format!(
             "{key}: cannot open {url}: connect: Unsupported: remote python-files 1.0.0 serves [\"blobs\", \"soft\"], \

@@ -2,7 +2,7 @@
 
 use crate::{RemoteConfig, RemotePlugin};
 use meridian_sdk::ports::{
-    BackendUrl, Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState,
+    BackendUrl, Blobs, Bus, Directory, OpenError, OpenRequest, Opened, Reach, SoftState, Store,
 };
 use std::sync::Arc;
 
@@ -29,6 +29,13 @@ pub async fn open_bus(request: OpenRequest) -> Result<Opened<dyn Bus>, OpenError
 pub async fn open_directory(request: OpenRequest) -> Result<Opened<dyn Directory>, OpenError> {
     let directory = connect(&request.url).await?.directory()?;
     Ok(Opened::<dyn Directory>::new(Arc::new(directory), reach(&request.url), false).with_notes("over gRPC"))
+}
+
+/// The factory for `NodeBuilder::store`.
+pub async fn open_store(request: OpenRequest) -> Result<Opened<dyn Store>, OpenError> {
+    let store = connect(&request.url).await?.store()?;
+    Ok(Opened::<dyn Store>::new(Arc::new(store), reach(&request.url), true)
+        .with_notes("over gRPC, as durable as the plugin is"))
 }
 
 async fn connect(url: &BackendUrl) -> Result<RemotePlugin, OpenError> {

@@ -18,6 +18,11 @@ pub(crate) const PIECE: usize = 256 * 1024;
 pub(crate) const MEMBERS: usize = 10_000;
 pub(crate) const MEMBERS_PAGE: usize = 512 * 1024;
 
+/// The most conversations asked about at once, and the most bytes of one step and of one list's message.
+pub(crate) const CONVERSATIONS: usize = 1000;
+pub(crate) const STEP: usize = 64 << 20;
+const PAGE: usize = 512 * 1024;
+
 /// Lengths of a lease.
 pub(crate) const LEASE_MS: RangeInclusive<u64> = 1..=24 * 3600 * 1000;
 const SLOTS: u32 = 64;
@@ -94,6 +99,23 @@ pub(crate) fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
+/// A list in parts for messages of bounded size. One item that is larger goes alone.
+pub(crate) fn pages<P: prost::Message>(items: Vec<P>) -> Vec<Vec<P>> {
+    let mut pages: Vec<Vec<P>> = Vec::new();
+    let mut size = 0;
+    for item in items {
+        size += item.encoded_len();
+        match pages.last_mut() {
+            Some(page) if size <= PAGE => page.push(item),
+            _ => {
+                size = item.encoded_len();
+                pages.push(vec![item]);
+            }
+        }
+    }
+    pages
+}
+
 pub(crate) fn from_node(node: NodeInfo) -> proto::Node {
     proto::Node { id: node.id.0, address: node.address, writes: node.writes }
 }
@@ -160,6 +182,17 @@ mod tests {
         for bad in [vec![lease(64)], vec![lease(256)], vec![no_node], vec![lease(1); 65]] {
             assert_eq!(to_leases("nodes", bad).unwrap_err().kind(), ErrorKind::Corrupt);
         }
+    }
+
+    #[test]
+    fn pages_are_full_and_none_is_empty() {
+        let relation = |size: usize| proto::Relation { body: vec![0; size].into(), ..Default::default() };
+        let sizes = |items: &[usize]| -> Vec<usize> {
+            pages(items.iter().map(|size| relation(*size)).collect()).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), Vec::<usize>::new());
+        assert_eq!(sizes(&[1, 2, 3]), [3]);
+        assert_eq!(sizes(&[PAGE * 2, 1, PAGE / 2, PAGE / 2, PAGE / 4, PAGE]), [1, 2, 2, 1]);
     }
 
     #[test]

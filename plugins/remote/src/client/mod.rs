@@ -5,11 +5,13 @@ mod bus;
 mod directory;
 mod queue;
 mod soft;
+mod store;
 
 pub use blobs::RemoteBlobs;
 pub use bus::RemoteBus;
 pub use directory::RemoteDirectory;
 pub use soft::RemoteSoftState;
+pub use store::RemoteStore;
 
 use crate::{
     PROTOCOL,
@@ -112,6 +114,11 @@ impl RemotePlugin {
     /// The plugin's directory. `Unsupported` when it serves none.
     pub fn directory(&self) -> Result<RemoteDirectory> {
         self.serves("directory").map(|()| RemoteDirectory::new(self.clone()))
+    }
+
+    /// The plugin's store. `Unsupported` when it serves none.
+    pub fn store(&self) -> Result<RemoteStore> {
+        self.serves("store").map(|()| RemoteStore::new(self.clone()))
     }
 
     fn serves(&self, contract: &str) -> Result<()> {

@@ -4,6 +4,7 @@ mod blobs;
 mod bus;
 mod directory;
 mod soft;
+mod store;
 
 use crate::{
     PROTOCOL,
@@ -14,11 +15,12 @@ use crate::{
         directory_server::DirectoryServer,
         plugin_server::{Plugin, PluginServer as DescribeServer},
         soft_state_server::SoftStateServer,
+        store_server::StoreServer,
     },
 };
 use meridian_sdk::{
     async_trait,
-    ports::{Blobs, Bus, Directory, SoftState},
+    ports::{Blobs, Bus, Directory, SoftState, Store},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -47,13 +49,14 @@ pub struct PluginServer {
     soft: Option<Arc<dyn SoftState>>,
     bus: Option<Arc<dyn Bus>>,
     directory: Option<Arc<dyn Directory>>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl PluginServer {
     #[must_use]
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        let (blobs, soft, bus, directory) = (None, None, None, None);
-        Self { name: name.into(), version: version.into(), blobs, soft, bus, directory }
+        let (blobs, soft, bus, directory, store) = (None, None, None, None, None);
+        Self { name: name.into(), version: version.into(), blobs, soft, bus, directory, store }
     }
 
     #[must_use]
@@ -76,6 +79,11 @@ impl PluginServer {
         Self { directory: Some(directory), ..self }
     }
 
+    #[must_use]
+    pub fn store(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
     /// Serves until `stop` ends, then until open calls have ended. Subscriptions are ended.
     pub async fn serve(
         self,
@@ -86,6 +94,7 @@ impl PluginServer {
         let soft = self.soft.clone().map(|soft| SoftStateServer::new(soft::Served(soft)));
         let (running, stopping) = watch::channel(());
         let bus = self.bus.clone().map(|bus| BusServer::new(bus::Served { bus, stopping }));
+        let store = self.store.clone().map(|store| StoreServer::new(store::Served(store)));
         let directory = self.directory.clone();
         let directory = directory.map(|directory| DirectoryServer::new(directory::Served(directory)));
         let stop = async move {
@@ -102,6 +111,7 @@ impl PluginServer {
             .add_optional_service(soft)
             .add_optional_service(bus)
             .add_optional_service(directory)
+            .add_optional_service(store)
             .serve_with_incoming_shutdown(incoming, stop)
             .await
     }
@@ -115,6 +125,7 @@ impl Plugin for PluginServer {
             self.soft.as_ref().map(|_| "soft"),
             self.bus.as_ref().map(|_| "bus"),
             self.directory.as_ref().map(|_| "directory"),
+            self.store.as_ref().map(|_| "store"),
         ];
         Ok(Response::new(DescribeResponse {
             protocol: PROTOCOL,
