@@ -27,9 +27,8 @@ impl Inner {
         let key = blob_key(app, &uuid);
         let stored = self.blobs.put(&key, content, limit).await.map_err(|error| match error.kind() {
             ErrorKind::Invalid => ChatError::FileTooLarge { limit },
-            ErrorKind::Full => ChatError::StorageFull,
-            ErrorKind::Busy => ChatError::Busy,
-            _ => ChatError::Upload(error.to_string()),
+            // A sender that breaks off is the caller's to tell: it made the stream.
+            _ => error.into(),
         })?;
         let record = FileRecord {
             uuid: uuid.clone(),

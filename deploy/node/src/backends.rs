@@ -32,6 +32,12 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
         registry.bus(scheme, redis_bus)?;
     }
     registry.directory("memory", memory_directory)?;
+    // Another process, in any language: `grpc://host:port`.
+    registry.blobs("grpc", meridian_remote::open_blobs)?;
+    registry.soft("grpc", meridian_remote::open_soft_state)?;
+    registry.bus("grpc", meridian_remote::open_bus)?;
+    registry.directory("grpc", meridian_remote::open_directory)?;
+    registry.store("grpc", meridian_remote::open_store)?;
     Ok(())
 }
 

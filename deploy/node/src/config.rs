@@ -33,7 +33,7 @@ pub struct Config {
     /// Where presence, sessions and rate limits are kept: what may be lost.
     #[serde(deserialize_with = "url")]
     pub soft: BackendUrl,
-    /// How cores hint each other. `None`: as `soft` where its scheme is a bus, else `memory:`.
+    /// How cores hint each other. `None`: as `soft` where that backend is a bus too, else `memory:`.
     #[serde(deserialize_with = "some_url")]
     pub bus: Option<BackendUrl>,
     /// Where cores see each other. `None`: as `store` where its scheme is a directory, else `memory:`.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, known_url},
-    registry::{Factories, Registry},
+    registry::{Factories, Registry, RegistryError},
 };
 use anyhow::Context;
 use meridian_ports::{BackendUrl, Blobs, Bus, Directory, OpenRequest, Opened, Reach, SoftState, Store};
@@ -48,17 +48,16 @@ pub(crate) struct Backends {
 impl Backends {
     /// Opens all five, prints the table, and refuses what cannot work together. What was opened is closed again then.
     pub(crate) async fn open(registry: &Registry, config: &Config) -> anyhow::Result<Self> {
-        let bus_url = follow(config.bus.as_ref(), &config.soft, &registry.buses);
-        let directory_url = follow(config.directory.as_ref(), &config.store, &registry.directories);
         let mut data = Data::open(registry, config, false).await?;
         let rest = async {
             anyhow::Ok((
                 open(&registry.soft, &config.soft, config, false).await?,
-                open(&registry.buses, &bus_url, config, false).await?,
-                open(&registry.directories, &directory_url, config, false).await?,
+                open_following(&registry.buses, config.bus.as_ref(), &config.soft, config).await?,
+                open_following(&registry.directories, config.directory.as_ref(), &config.store, config)
+                    .await?,
             ))
         };
-        let (soft, bus, directory) = match rest.await {
+        let (soft, (bus_url, bus), (directory_url, directory)) = match rest.await {
             Ok(opened) => opened,
             Err(error) => {
                 data.close().await;
@@ -114,6 +113,24 @@ pub(crate) fn follow<T: ?Sized>(
         None if factories.knows(other.scheme()) => other.clone(),
         None => known_url("memory:"),
     }
+}
+
+/// Opens what [`follow`] gives. Whether a plugin offers the other contract shows only when it is asked.
+async fn open_following<T: ?Sized>(
+    factories: &Factories<T>,
+    own: Option<&BackendUrl>,
+    other: &BackendUrl,
+    config: &Config,
+) -> anyhow::Result<(BackendUrl, Opened<T>)> {
+    let mut url = follow(own, other, factories);
+    let opened = match factories.open(OpenRequest::new(url.clone(), &config.data_dir)).await {
+        Err(RegistryError::NotOffered { .. }) if own.is_none() => {
+            url = known_url("memory:");
+            open(factories, &url, config, false).await?
+        }
+        opened => opened?,
+    };
+    Ok((url, opened))
 }
 
 pub(crate) async fn open<T: ?Sized>(

@@ -2,7 +2,7 @@
 //! author's by [`NodeBuilder`](crate::NodeBuilder).
 
 use futures_util::future::BoxFuture;
-use meridian_ports::{Blobs, Bus, Directory, OpenError, OpenRequest, Opened, SoftState, Store};
+use meridian_ports::{Blobs, Bus, Directory, ErrorKind, OpenError, OpenRequest, Opened, SoftState, Store};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 type Factory<T> =
@@ -36,6 +36,9 @@ pub enum RegistryError {
     /// With the whole chain of causes, without the URL's secrets.
     #[error("{key}: cannot open {url}: {reason}")]
     Open { key: &'static str, url: String, reason: String },
+    /// The same, where the backend said that it does not offer this contract.
+    #[error("{key}: cannot open {url}: {reason}")]
+    NotOffered { key: &'static str, url: String, reason: String },
 }
 
 macro_rules! contract {
@@ -114,8 +117,14 @@ impl<T: ?Sized> Factories<T> {
             return Err(RegistryError::Unknown { key: self.key, scheme: url.scheme().to_owned(), known });
         };
         factory(request).await.map_err(|error| {
-            let reason = url.redact(&chain(&*error));
-            RegistryError::Open { key: self.key, url: url.to_string(), reason }
+            let (key, reason) = (self.key, url.redact(&chain(&*error)));
+            let url = url.to_string();
+            match error.downcast_ref::<meridian_ports::Error>() {
+                Some(error) if error.kind() == ErrorKind::Unsupported => {
+                    RegistryError::NotOffered { key, url, reason }
+                }
+                _ => RegistryError::Open { key, url, reason },
+            }
         })
     }
 }

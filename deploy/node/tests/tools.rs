@@ -140,7 +140,10 @@ fn what_cannot_work_is_refused_with_the_key() {
     let data = folder.path().to_str().unwrap();
     let serve = |more: &[&'static str]| refusal(&[&["serve", "--data-dir", data], more].concat(), b"");
     let unknown = serve(&["--store", "oracle://me:hunter2@x"]);
-    assert!(unknown.contains("store: unknown scheme \"oracle\"; known are memory, postgres"), "{unknown}");
+    assert!(
+        unknown.contains("store: unknown scheme \"oracle\"; known are grpc, memory, postgres"),
+        "{unknown}"
+    );
     let away = serve(&["--store", "postgres://me:hunter2@127.0.0.1:1/x"]);
     assert!(away.contains("store: cannot open postgres://me:***@127.0.0.1:1/x"), "{away}");
     let config = folder.path().join("cluster.toml");

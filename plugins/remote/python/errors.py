@@ -45,12 +45,19 @@ def abort(context: grpc.ServicerContext, failure: Failure) -> None:
     context.abort(CODES[failure.kind], str(failure))
 
 
+def check_waited_for(context: grpc.ServicerContext) -> None:
+    """Ends a call that was given up while it waited for a thread. Nobody hears this."""
+    if not context.is_active():
+        raise Failure("timeout", "the call was given up before it began")
+
+
 def unary(verb):
     """A verb with one answer, whose failures become statuses."""
 
     @functools.wraps(verb)
     def served(self, request, context):
         try:
+            check_waited_for(context)
             return verb(self, request, context)
         except Failure as failure:
             abort(context, failure)
@@ -66,6 +73,7 @@ def streaming(verb):
     @functools.wraps(verb)
     def served(self, request, context):
         try:
+            check_waited_for(context)
             yield from verb(self, request, context)
         except Failure as failure:
             abort(context, failure)

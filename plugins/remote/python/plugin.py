@@ -16,8 +16,10 @@ from pathlib import Path
 import grpc
 
 PROTOCOL = 1
-# Calls at once: each one holds a thread. One more is turned away at once, and the node sees `busy`.
-CALLS = 64
+# Calls at once: each one holds a thread.
+THREADS = 64
+# Calls at once and calls that wait for a thread. One more is turned away, and the node sees `busy`.
+CALLS = 1024
 SWEEP_SECONDS = 60
 
 
@@ -50,7 +52,7 @@ def serve(options, stubs: Path) -> None:
                 protocol=PROTOCOL, name="python-files", version="1.0.0", contracts=["blobs", "soft"]
             )
 
-    pool = futures.ThreadPoolExecutor(max_workers=CALLS)
+    pool = futures.ThreadPoolExecutor(max_workers=THREADS)
     server = grpc.server(pool, maximum_concurrent_rpcs=CALLS)
     soft = SoftState()
     services.add_PluginServicer_to_server(Plugin(), server)

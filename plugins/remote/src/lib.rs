@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod model;
 mod open;
 mod server;
 mod wire;
 
-pub use client::{RemoteBlobs, RemoteConfig, RemotePlugin, RemoteSoftState};
-pub use open::{open_blobs, open_soft_state};
+pub use client::{
+    RemoteBlobs, RemoteBus, RemoteConfig, RemoteDirectory, RemotePlugin, RemoteSoftState, RemoteStore,
+};
+pub use open::{open_blobs, open_bus, open_directory, open_soft_state, open_store};
 pub use server::{PluginServer, ServeError};
 
 /// What travels, compiled from `proto/plugin.proto`.

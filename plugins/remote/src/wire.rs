@@ -1,7 +1,11 @@
-//! Errors and times on the wire, both ways. The words and codes are those of `proto/plugin.proto`.
+//! Errors, times and leases on the wire, both ways. The words and codes are those of `proto/plugin.proto`.
 
-use meridian_sdk::{Error, ErrorKind};
-use std::time::Duration;
+use crate::proto;
+use meridian_sdk::{
+    Error, ErrorKind, Result,
+    ports::{Lease, NodeId, NodeInfo},
+};
+use std::{ops::RangeInclusive, time::Duration};
 use tonic::{Code, ConnectError, Status, metadata::MetadataValue};
 
 const KIND: &str = "meridian-error-kind";
@@ -13,6 +17,15 @@ pub(crate) const PIECE: usize = 256 * 1024;
 /// The most members of a set that a client takes, and bytes of them in one message of a server.
 pub(crate) const MEMBERS: usize = 10_000;
 pub(crate) const MEMBERS_PAGE: usize = 512 * 1024;
+
+/// The most conversations asked about at once, and the most bytes of one step and of one list's message.
+pub(crate) const CONVERSATIONS: usize = 1000;
+pub(crate) const STEP: usize = 64 << 20;
+const PAGE: usize = 512 * 1024;
+
+/// Lengths of a lease.
+pub(crate) const LEASE_MS: RangeInclusive<u64> = 1..=24 * 3600 * 1000;
+const SLOTS: u32 = 64;
 
 const KINDS: [(ErrorKind, &str, Code); 10] = [
     (ErrorKind::NotFound, "not_found", Code::NotFound),
@@ -86,6 +99,46 @@ pub(crate) fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
+/// A list in parts for messages of bounded size. One item that is larger goes alone.
+pub(crate) fn pages<P: prost::Message>(items: Vec<P>) -> Vec<Vec<P>> {
+    let mut pages: Vec<Vec<P>> = Vec::new();
+    let mut size = 0;
+    for item in items {
+        size += item.encoded_len();
+        match pages.last_mut() {
+            Some(page) if size <= PAGE => page.push(item),
+            _ => {
+                size = item.encoded_len();
+                pages.push(vec![item]);
+            }
+        }
+    }
+    pages
+}
+
+pub(crate) fn from_node(node: NodeInfo) -> proto::Node {
+    proto::Node { id: node.id.0, address: node.address, writes: node.writes }
+}
+
+pub(crate) fn to_node(node: proto::Node) -> NodeInfo {
+    NodeInfo { id: NodeId(node.id), address: node.address, writes: node.writes }
+}
+
+pub(crate) fn from_lease(lease: Lease) -> proto::Lease {
+    proto::Lease { node: Some(from_node(lease.node)), slot: lease.slot.into() }
+}
+
+/// A plugin's leases. `Corrupt` when there are more than slots, or one is no lease.
+pub(crate) fn to_leases(verb: &'static str, leases: Vec<proto::Lease>) -> Result<Vec<Lease>> {
+    let lease = |lease: proto::Lease| {
+        let slot = u8::try_from(lease.slot).ok().filter(|_| lease.slot < SLOTS)?;
+        Some(Lease { node: to_node(lease.node?), slot })
+    };
+    let few = leases.len() <= SLOTS as usize;
+    let leases = few.then(|| leases.into_iter().map(lease).collect::<Option<Vec<_>>>()).flatten();
+    leases.ok_or_else(|| Error::new(ErrorKind::Corrupt, verb, "the plugin gave what are no leases"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +172,27 @@ mod tests {
         let mut odd = Status::new(Code::Internal, "x");
         odd.metadata_mut().insert(KIND, MetadataValue::from_static("never-heard"));
         assert_eq!(from_status("set", true, odd).kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn what_are_no_leases_is_corrupt() {
+        let lease = |slot| proto::Lease { node: Some(proto::Node::default()), slot };
+        assert_eq!(to_leases("nodes", vec![lease(63)]).unwrap()[0].slot, 63);
+        let no_node = proto::Lease { node: None, slot: 0 };
+        for bad in [vec![lease(64)], vec![lease(256)], vec![no_node], vec![lease(1); 65]] {
+            assert_eq!(to_leases("nodes", bad).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+
+    #[test]
+    fn pages_are_full_and_none_is_empty() {
+        let relation = |size: usize| proto::Relation { body: vec![0; size].into(), ..Default::default() };
+        let sizes = |items: &[usize]| -> Vec<usize> {
+            pages(items.iter().map(|size| relation(*size)).collect()).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), Vec::<usize>::new());
+        assert_eq!(sizes(&[1, 2, 3]), [3]);
+        assert_eq!(sizes(&[PAGE * 2, 1, PAGE / 2, PAGE / 2, PAGE / 4, PAGE]), [1, 2, 2, 1]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Bad days: a plugin that is away, comes back, hangs, or is another one than was hoped for.
 #![allow(clippy::unwrap_used)] // tests
 
-use meridian_memory::MemorySoftState;
+use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState};
 use meridian_remote::{PluginServer, RemoteConfig, RemotePlugin, open_blobs, open_soft_state};
 use meridian_sdk::{
     Bytes, Error, ErrorKind, Result, async_trait,
     futures_util::{StreamExt, stream},
-    ports::{BackendUrl, BlobMeta, BlobStream, Blobs, OpenRequest, Reach, SoftState},
+    ports::{
+        BackendUrl, BlobMeta, BlobStream, Blobs, Bus, Directory, Heard, NodeId, NodeInfo, OpenRequest, Reach,
+        SoftState, Subscription,
+    },
 };
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Instant};
@@ -82,12 +85,63 @@ async fn a_plugin_that_comes_back_is_used_again() {
     running.end().await;
 }
 
+/// The next thing that a subscription hears, which must come.
+async fn hear(subscription: &mut dyn Subscription) -> Heard {
+    tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_subscription_outlives_its_plugin_and_tells_of_the_gap() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let bus = Arc::new(MemoryBus::new());
+    let server = || PluginServer::new("memory", "1").bus(bus.clone());
+    let running = Running::start(server(), listener);
+    let plugin = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap();
+    let remote = plugin.bus().unwrap();
+    let mut subscription = remote.subscribe("topic").await.unwrap();
+    bus.publish("topic", Bytes::from_static(b"before")).await.unwrap();
+    assert_eq!(hear(&mut *subscription).await, Heard::Payload("before".into()));
+
+    // An open subscription does not hold up the stop.
+    tokio::time::timeout(Duration::from_secs(20), running.end()).await.unwrap();
+    bus.publish("topic", Bytes::from_static(b"lost")).await.unwrap();
+    let error = remote.subscribe("topic").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+
+    let (listener, _) = listen(&address.to_string()).await;
+    let running = Running::start(server(), listener);
+    assert_eq!(hear(&mut *subscription).await, Heard::Gap);
+    bus.publish("topic", Bytes::from_static(b"after")).await.unwrap();
+    assert_eq!(hear(&mut *subscription).await, Heard::Payload("after".into()));
+    drop((subscription, remote, plugin));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_lease_without_an_end_is_refused() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let server = PluginServer::new("memory", "1").directory(Arc::new(MemoryDirectory::new()));
+    let _running = Running::start(server, listener);
+    let plugin = RemotePlugin::connect(&format!("http://{address}"), RemoteConfig::default()).await.unwrap();
+    let directory = plugin.directory().unwrap();
+    let node = NodeInfo { id: NodeId(1), address: "here:1".into(), writes: true };
+    for ttl in [Duration::MAX, 25 * HOUR, Duration::ZERO] {
+        let error = directory.announce(&node, ttl).await.unwrap_err();
+        assert_eq!((error.kind(), error.surely_not_done()), (ErrorKind::Invalid, true), "{ttl:?}");
+    }
+    assert_eq!(directory.announce(&node, 24 * HOUR).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_plugin_that_is_away_is_a_clear_error() {
     let (listener, address) = listen("127.0.0.1:0").await;
     drop(listener);
     let error = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap_err();
     assert_eq!((error.kind(), error.verb()), (ErrorKind::Unavailable, "connect"));
+    let expected = format!(
+        "connect: Unavailable: no plugin answers at http://{address}: Connection refused (os error 111)"
+    );
+    assert_eq!(error.to_string(), expected);
     let error = RemotePlugin::connect("not an address", short()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
@@ -101,7 +155,18 @@ async fn a_node_opens_a_plugin_by_its_url() {
     assert_eq!((opened.backend.describe().as_str(), opened.reach), ("remote memory 1", Reach::Machine));
     let refused = open_blobs(request(format!("grpc://{address}"))).await.err().unwrap();
     assert!(refused.to_string().contains("not \"blobs\""), "{refused}");
-    assert!(open_soft_state(request(format!("grpc://{address}?x=1"))).await.is_err());
+    let (host, port) = (address.ip(), address.port());
+    for odd in [
+        format!("grpc://{address}?x=1"),
+        format!("grpc://me:hunter2@{address}"),
+        format!("grpc://{address}/folder"),
+        format!("grpc://{host}"),
+        format!("grpc:{host}:{port}"),
+        format!("grpc://:{port}"),
+    ] {
+        let refused = open_soft_state(request(odd.clone())).await.err().unwrap().to_string();
+        assert!(refused.starts_with("a plugin's URL is grpc://host:port"), "{odd}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -110,6 +175,7 @@ async fn something_that_never_answers_is_a_timeout() {
     let (_listener, address) = listen("127.0.0.1:0").await;
     let error = RemotePlugin::connect(&format!("http://{address}"), short()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains(&format!("no plugin answers at http://{address}: ")), "{error}");
 }
 
 #[tokio::test]

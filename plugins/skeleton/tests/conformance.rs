@@ -13,3 +13,14 @@ mod blobs {
 
     meridian_sdk::conformance::blobs_suite!(fixture());
 }
+
+mod soft {
+    use meridian_sdk::conformance::SoftFixture;
+    use meridian_skeleton::{SkeletonConfig, SkeletonSoftState};
+
+    async fn fixture() -> SoftFixture {
+        SoftFixture::new(SkeletonSoftState::new(SkeletonConfig::default()))
+    }
+
+    meridian_sdk::conformance::soft_suite!(fixture());
+}

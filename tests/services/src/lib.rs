@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // test code: what does not start is a failed test
 
 mod patroni;
+mod plugin;
 mod postgres;
 mod process;
 mod redis;
 mod s3;
 
 pub use patroni::Patroni;
+pub use plugin::PythonPlugin;
 pub use postgres::Postgres;
 pub use process::{Process, free_port, program, tool, until};
 pub use redis::{Redis, RedisCluster};

@@ -107,15 +107,21 @@ pub fn program(name: &str, package: &str, folders: &[&str]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: install the Debian package {package}"))
 }
 
+/// Where `tests/run` keeps what it has prepared.
+pub(crate) fn tools() -> PathBuf {
+    let own = std::env::var_os("MERIDIAN_TOOLS").map(PathBuf::from);
+    own.unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+        cache.unwrap_or_else(home).join("meridian-tools")
+    })
+}
+
 /// Where a server is that `tests/run` builds; fails the test when it has not.
 #[must_use]
 pub fn tool(name: &str) -> PathBuf {
-    let own = std::env::var_os("MERIDIAN_TOOLS").map(PathBuf::from);
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let tools = own.or_else(|| cache.or(home).map(|cache| cache.join("meridian-tools")));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = tools.map(|tools| tools.join("bin")).into_iter().chain(std::env::split_paths(&path));
+    let places = std::iter::once(tools().join("bin")).chain(std::env::split_paths(&path));
     let found = places.map(|folder| folder.join(name)).find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing: tests/run builds it, once"))
 }

@@ -1,16 +1,16 @@
-//! Each verb of soft state goes to the backend once, and its answer comes back, through all layers.
+//! Each verb of soft state goes to the backend once, under its own name. That its answer comes back is the kit's.
 
 use crate::script::Script;
 use bytes::Bytes;
 use meridian_layers::{Layered, Limit, Metrics, Retry, Timeout};
 use meridian_memory::MemorySoftState;
-use meridian_ports::{ErrorKind, SoftState};
+use meridian_ports::SoftState;
 use std::{sync::Arc, time::Duration};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn verbs_reach_the_backend() {
+async fn verbs_reach_the_backend_once() {
     let script = Script::default();
     let soft: Arc<dyn SoftState> = Arc::new(MemorySoftState::new());
     let soft: Arc<dyn SoftState> = Arc::new(Layered::new(soft, script.clone()));
@@ -18,19 +18,16 @@ async fn verbs_reach_the_backend() {
     let soft: Arc<dyn SoftState> = Arc::new(Layered::new(soft, Timeout::default()));
     let soft: Arc<dyn SoftState> = Arc::new(Layered::new(soft, Retry::default()));
     let soft = Layered::new(soft, Metrics::new("memory"));
-    let value = Bytes::from_static(b"value");
-    soft.set("key", value.clone(), HOUR).await.unwrap();
-    assert!(!soft.set_if_absent("key", Bytes::new(), HOUR).await.unwrap());
-    assert_eq!(soft.get("key").await.unwrap(), Some(value.clone()));
+    soft.set("key", Bytes::new(), HOUR).await.unwrap();
+    soft.set_if_absent("key", Bytes::new(), HOUR).await.unwrap();
+    soft.get("key").await.unwrap();
     soft.remove("key").await.unwrap();
-    assert_eq!(soft.get("key").await.unwrap(), None);
-    assert_eq!(soft.add("counter", 2, HOUR).await.unwrap(), 2);
-    assert_eq!(soft.add("counter", i64::MAX, HOUR).await.unwrap_err().kind(), ErrorKind::Invalid);
-    soft.join("set", "a", value.clone(), HOUR).await.unwrap();
-    soft.join("set", "b", value.clone(), HOUR).await.unwrap();
+    soft.add("counter", 2, HOUR).await.unwrap();
+    // What can never succeed is not tried again.
+    soft.add("counter", i64::MAX, HOUR).await.unwrap_err();
+    soft.join("set", "a", Bytes::new(), HOUR).await.unwrap();
     soft.leave("set", "a").await.unwrap();
-    assert_eq!(soft.members("set").await.unwrap(), [("b".to_owned(), value)]);
-    let expected = "set set_if_absent get remove get add add join join leave members";
-    assert_eq!(script.calls().join(" "), expected);
+    soft.members("set").await.unwrap();
+    assert_eq!(script.calls().join(" "), "set set_if_absent get remove add add join leave members");
     assert_eq!(soft.describe(), MemorySoftState::new().describe());
 }

@@ -242,18 +242,18 @@ async fn what_has_no_thumbnail_is_sent_itself() {
     assert_eq!(get(&server, uuid(&json), &[]).await.bytes.len(), 20_000);
 }
 
-/// A place for blobs that has no space left.
+/// A place for blobs that takes none.
 #[derive(Debug)]
-struct Full;
+struct Refusing(ErrorKind);
 
 #[async_trait::async_trait]
-impl Blobs for Full {
+impl Blobs for Refusing {
     fn describe(&self) -> String {
-        "full".into()
+        "refusing".into()
     }
 
     async fn put(&self, _: &str, _: BlobStream, _: u64) -> Result<BlobMeta, Error> {
-        Err(Error::new(ErrorKind::Full, "put", "no space"))
+        Err(Error::new(self.0, "put", "10.1.2.3:7700 says so"))
     }
 
     async fn head(&self, _: &str) -> Result<Option<BlobMeta>, Error> {
@@ -270,10 +270,18 @@ impl Blobs for Full {
 }
 
 #[tokio::test]
-async fn a_full_store_is_told_apart() {
-    let root = tempfile::tempdir().unwrap();
-    let server = Server::over(AppSettings::default(), Arc::new(Full), root).await;
-    let body = whole(form("a", "text/plain", b"hello", &[]));
-    let answer = upload_as(&server, &server.token, false, body).await;
-    answer.is_error(503, "service_unavailable", "no space left");
+async fn what_the_store_cannot_do_is_not_the_callers_fault() {
+    for (kind, words) in [
+        (ErrorKind::Full, "no space left"),
+        (ErrorKind::Busy, "server is busy"),
+        (ErrorKind::Unavailable, "server cannot answer now"),
+        (ErrorKind::Timeout, "server cannot answer now"),
+        (ErrorKind::Corrupt, "server cannot answer now"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let server = Server::over(AppSettings::default(), Arc::new(Refusing(kind)), root).await;
+        let body = whole(form("a", "text/plain", b"hello", &[]));
+        let answer = upload_as(&server, &server.token, false, body).await;
+        answer.is_error(503, "service_unavailable", words);
+    }
 }

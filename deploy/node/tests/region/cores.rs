@@ -30,6 +30,8 @@ fn cores_die_and_hang_and_nothing_acknowledged_is_lost() {
         println!("a core hangs: longest pause {:?}", seen.flow("messages while a core hangs", 200));
         second.signal("CONT");
         println!("it goes on: longest pause {:?}", seen.flow("messages after it went on", 200));
+        redis.cli(&["flushall"]);
+        println!("Redis forgets everything: longest pause {:?}", seen.flow("messages after that", 200));
         redis.kill();
         println!("no Redis: longest pause {:?}", seen.flow("messages without Redis", 200));
         redis.restart();

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // test code; the pauses are worth reading
 
+mod cluster;
 mod cores;
 mod failover;
+mod files;
 mod world;

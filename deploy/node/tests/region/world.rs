@@ -68,24 +68,35 @@ impl Core {
         self.process.as_ref().unwrap().signal(name);
     }
 
-    pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+    /// A request for the demo app on a connection of its own: the status and the body.
+    pub(crate) fn request(&self, head: &str, token: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let addresses = fs::read_to_string(self.data.join("listening.json")).unwrap();
         let addresses: Value = serde_json::from_str(&addresses).unwrap();
         let mut stream = TcpStream::connect(addresses["listen"].as_str().unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let body = body.to_string();
+        let (method, rest) = head.split_once(' ').unwrap();
+        let (path, headers) = rest.split_once("\r\n").unwrap_or((rest, "accept: */*"));
         write!(
             stream,
-            "POST /demo/chat/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} /demo/chat/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+             {headers}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-        let json = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
-        (status, json.unwrap_or_default())
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |end| end + 4);
+        let body = answer.split_off(end);
+        let status =
+            String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_default(), body)
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let head = format!("POST {path}\r\ncontent-type: application/json");
+        let (status, body) = self.request(&head, token, body.to_string().as_bytes());
+        (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
     pub(crate) fn app_token(&self) -> String {

@@ -1,10 +1,17 @@
 //! The node's side: a contract that is a call to a plugin.
 
 mod blobs;
+mod bus;
+mod directory;
+mod queue;
 mod soft;
+mod store;
 
 pub use blobs::RemoteBlobs;
+pub use bus::RemoteBus;
+pub use directory::RemoteDirectory;
 pub use soft::RemoteSoftState;
+pub use store::RemoteStore;
 
 use crate::{
     PROTOCOL,
@@ -70,7 +77,8 @@ impl RemotePlugin {
             let mut client = PluginClient::new(channel.clone());
             async move { client.describe(request).await }
         })
-        .await?;
+        .await
+        .map_err(|error| no_handshake(address, &config, &error))?;
         if described.protocol != PROTOCOL {
             let message = format!(
                 "the plugin at {address} speaks version {} of the protocol, this node version {PROTOCOL}",
@@ -98,6 +106,21 @@ impl RemotePlugin {
         self.serves("soft").map(|()| RemoteSoftState::new(self.clone()))
     }
 
+    /// The plugin's bus. `Unsupported` when it serves none.
+    pub fn bus(&self) -> Result<RemoteBus> {
+        self.serves("bus").map(|()| RemoteBus::new(self.clone()))
+    }
+
+    /// The plugin's directory. `Unsupported` when it serves none.
+    pub fn directory(&self) -> Result<RemoteDirectory> {
+        self.serves("directory").map(|()| RemoteDirectory::new(self.clone()))
+    }
+
+    /// The plugin's store. `Unsupported` when it serves none.
+    pub fn store(&self) -> Result<RemoteStore> {
+        self.serves("store").map(|()| RemoteStore::new(self.clone()))
+    }
+
     fn serves(&self, contract: &str) -> Result<()> {
         if self.contracts.iter().any(|served| served == contract) {
             return Ok(());
@@ -105,6 +128,23 @@ impl RemotePlugin {
         let message = format!("{} serves {:?}, not {contract:?}", self.described, self.contracts);
         Err(Error::new(ErrorKind::Unsupported, "connect", message))
     }
+}
+
+/// One line for whoever reads why a node does not start: the place and the cause at the bottom.
+fn no_handshake(address: &str, config: &RemoteConfig, error: &Error) -> Error {
+    // Its `Describe`, if it has one, is of another version's package.
+    if error.kind() == ErrorKind::Unsupported {
+        let message =
+            format!("what answers at {address} does not speak version {PROTOCOL} of the plugin protocol");
+        return Error::new(error.kind(), error.verb(), message);
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    let why = cause.map_or_else(|| format!("no answer within {:?}", config.call), ToString::to_string);
+    let message = format!("no plugin answers at {address}: {why}");
+    Error::new(error.kind(), error.verb(), message)
 }
 
 /// A call with a deadline on both sides.
@@ -136,5 +176,74 @@ pub(crate) async fn within<T>(
             let error = Error::new(ErrorKind::Timeout, verb, format!("no answer within {patience:?}"));
             Err(if writes { error.maybe_done() } else { error })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{
+        DescribeResponse,
+        plugin_server::{Plugin, PluginServer},
+    };
+    use meridian_sdk::async_trait;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tonic::{
+        service::Routes,
+        transport::server::{Server, TcpIncoming},
+    };
+
+    /// A plugin of a version to come.
+    struct Newer;
+
+    #[async_trait]
+    impl Plugin for Newer {
+        async fn describe(
+            &self,
+            _: Request<DescribeRequest>,
+        ) -> std::result::Result<Response<DescribeResponse>, Status> {
+            Ok(Response::new(DescribeResponse { protocol: PROTOCOL + 1, ..DescribeResponse::default() }))
+        }
+    }
+
+    async fn refusal(routes: Routes) -> (ErrorKind, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let incoming = TcpIncoming::from(listener);
+        let served = tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(incoming));
+        let error = RemotePlugin::connect(&address, RemoteConfig::default()).await.unwrap_err();
+        served.abort();
+        (error.kind(), error.to_string().replace(&address, "ADDRESS"))
+    }
+
+    #[tokio::test]
+    async fn another_version_is_refused_with_both_numbers() {
+        let (kind, words) = refusal(Routes::new(PluginServer::new(Newer))).await;
+        assert_eq!(kind, ErrorKind::Unsupported);
+        let expected = "the plugin at ADDRESS speaks version 2 of the protocol, this node version 1";
+        assert_eq!(words, format!("connect: Unsupported: {expected}"));
+    }
+
+    #[tokio::test]
+    async fn a_grpc_server_that_is_no_plugin_is_refused() {
+        let (kind, words) = refusal(Routes::default()).await;
+        assert_eq!(kind, ErrorKind::Unsupported);
+        let expected = "what answers at ADDRESS does not speak version 1 of the plugin protocol";
+        assert_eq!(words, format!("connect: Unsupported: {expected}"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_no_grpc_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            }
+        });
+        let error = RemotePlugin::connect(&address, RemoteConfig::default()).await.unwrap_err();
+        served.abort();
+        assert!(error.is_retryable(), "{error}");
+        assert!(error.to_string().contains(&format!("no plugin answers at {address}: ")), "{error}");
     }
 }

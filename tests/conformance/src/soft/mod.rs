@@ -31,7 +31,12 @@ pub struct SoftFixture {
 
 impl SoftFixture {
     pub fn new(soft: impl SoftState) -> Self {
-        let soft: Arc<dyn SoftState> = Arc::new(soft);
+        Self::shared(Arc::new(soft))
+    }
+
+    /// For soft state whose type is not known.
+    #[must_use]
+    pub fn shared(soft: Arc<dyn SoftState>) -> Self {
         Self { peer: soft.clone(), soft, _guard: None }
     }
 

@@ -1,9 +1,5 @@
 //! What the contract asks of S3 in particular: parts, URLs, refusals, servers that are away. The general cases are in the
 //! conformance kit.
-#![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod common;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -55,7 +51,7 @@ fn fetch(url: &str) -> (String, Vec<u8>) {
 #[tokio::test]
 async fn sizes_around_a_part_come_back_whole() {
     for server in [S3::s3s_fs(), S3::garage()] {
-        let blobs = common::open(&server).await;
+        let blobs = crate::common::open(&server).await;
         for size in [5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 10 * MIB, 12 * MIB] {
             let content = pattern(size);
             let stored = blobs.put("sized", pieces(&content), size as u64).await.unwrap();
@@ -68,34 +64,34 @@ async fn sizes_around_a_part_come_back_whole() {
 #[tokio::test]
 async fn a_put_that_breaks_between_parts_leaves_no_part() {
     let server = S3::s3s_fs();
-    let blobs = common::open(&server).await;
+    let blobs = crate::common::open(&server).await;
     blobs.put("kept", pieces(&pattern(1000)), 1000).await.unwrap();
-    let before = common::bytes_below(&server.folder());
+    let before = crate::common::bytes_below(&server.folder());
 
     let content = pattern(11 * MIB);
     let gone = stream::iter([Err(Error::new(ErrorKind::Timeout, "upload", "the sender went away"))]);
     let error = blobs.put("a", pieces(&content).chain(gone).boxed(), u64::MAX).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_eq!(common::bytes_below(&server.folder()), before, "after an error of the stream");
+    assert_eq!(crate::common::bytes_below(&server.folder()), before, "after an error of the stream");
 
     let error = blobs.put("b", pieces(&content), 10 * MIB as u64).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert_eq!(common::bytes_below(&server.folder()), before, "after the limit");
+    assert_eq!(crate::common::bytes_below(&server.folder()), before, "after the limit");
 
-    let two_stored = async || common::bytes_below(&server.folder()) > before + 10 * MIB as u64;
+    let two_stored = async || crate::common::bytes_below(&server.folder()) > before + 10 * MIB as u64;
     tokio::select! {
         put = blobs.put("c", pieces(&content).chain(stream::pending()).boxed(), u64::MAX) => panic!("{put:?}"),
         () = until("two parts are stored", two_stored) => {}
     }
     blobs.close().await;
-    assert_eq!(common::bytes_below(&server.folder()), before, "after a drop");
+    assert_eq!(crate::common::bytes_below(&server.folder()), before, "after a drop");
     assert!(blobs.head("c").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_signed_url_is_read_by_anybody_for_its_time() {
     for server in [S3::s3s_fs(), S3::garage()] {
-        let blobs = common::open(&server).await;
+        let blobs = crate::common::open(&server).await;
         blobs.put("folder/signed", pieces(b"hello"), 10).await.unwrap();
         let url = blobs.signed_url("folder/signed", Duration::from_secs(600)).await.unwrap();
         assert_eq!(fetch(&url), ("200".into(), b"hello".to_vec()));
@@ -127,7 +123,7 @@ async fn what_cannot_work_is_refused_at_the_start_with_its_reason() {
 #[tokio::test]
 async fn while_the_server_is_away_calls_fail_in_time_and_afterwards_they_work() {
     let mut server = S3::s3s_fs();
-    let blobs = common::open(&server).await;
+    let blobs = crate::common::open(&server).await;
     blobs.put("a", pieces(b"hello"), 10).await.unwrap();
 
     server.kill();
@@ -141,7 +137,7 @@ async fn while_the_server_is_away_calls_fail_in_time_and_afterwards_they_work() 
         assert!(error.to_string().contains("cannot be reached"), "{error}");
     }
     // Whoever starts now waits for it.
-    let late = common::open(&server).await;
+    let late = crate::common::open(&server).await;
     assert_eq!(late.head("a").await.unwrap_err().kind(), ErrorKind::Unavailable);
 
     server.restart();
