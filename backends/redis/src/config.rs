@@ -8,7 +8,8 @@ use std::fmt;
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host:port/db` or `redis-cluster://[user:password@]host:port,host:port`.
+    /// `redis://[user:password@]host:port/db` or `redis-cluster://[user:password@]host:port,host:port`; with TLS
+    /// `rediss://…` and `rediss-cluster://…`.
     pub url: String,
     /// Begins every key and channel, so that several regions can share a server. No braces.
     pub prefix: String,
@@ -36,17 +37,22 @@ impl RedisConfig {
         if self.prefix.len() > 64 || self.prefix.contains(['{', '}']) {
             return Err(invalid("open", "the prefix is at most 64 bytes long and without braces"));
         }
-        if let Some(rest) = self.url.strip_prefix("redis-cluster://") {
+        let cluster = [("redis-cluster://", "redis"), ("rediss-cluster://", "rediss")];
+        let cluster = cluster.iter().find_map(|(start, one)| Some((self.url.strip_prefix(start)?, one)));
+        if let Some((rest, scheme)) = cluster {
             let (credentials, hosts) = match rest.rsplit_once('@') {
                 Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
                 None => (String::new(), rest),
             };
             let hosts = hosts.trim_end_matches('/').split(',');
-            let nodes = hosts.map(|host| info(&format!("redis://{credentials}{host}")));
+            let nodes = hosts.map(|host| info(&format!("{scheme}://{credentials}{host}")));
             return Ok(Place::Cluster(nodes.collect::<Result<_>>()?));
         }
-        if !self.url.starts_with("redis://") {
-            return Err(invalid("open", "the URL begins with redis:// or redis-cluster://"));
+        if !self.url.starts_with("redis://") && !self.url.starts_with("rediss://") {
+            return Err(invalid(
+                "open",
+                "the URL begins with redis://, rediss://, redis-cluster:// or rediss-cluster://",
+            ));
         }
         Ok(Place::Single(Box::new(info(&self.url)?)))
     }

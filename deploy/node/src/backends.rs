@@ -27,7 +27,7 @@ pub(crate) fn register(registry: &mut Registry, config: &Config) -> Result<(), R
     registry.blobs("s3", s3)?;
     registry.soft("memory", memory_soft)?;
     registry.bus("memory", memory_bus)?;
-    for scheme in ["redis", "redis-cluster"] {
+    for scheme in ["redis", "rediss", "redis-cluster", "rediss-cluster"] {
         registry.soft(scheme, redis_soft)?;
         registry.bus(scheme, redis_bus)?;
     }

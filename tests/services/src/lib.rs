@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // test code: what does not start is a failed test
 
+mod certificates;
 mod patroni;
 mod plugin;
 mod postgres;
@@ -9,6 +10,7 @@ mod process;
 mod redis;
 mod s3;
 
+pub use certificates::Certificates;
 pub use patroni::Patroni;
 pub use plugin::PythonPlugin;
 pub use postgres::Postgres;

@@ -1,5 +1,6 @@
 //! PostgreSQL 15: one private cluster per test process, databases as needed.
 
+use crate::certificates::Certificates;
 use crate::process::{Process, free_port, program, until};
 use std::{
     path::{Path, PathBuf},
@@ -36,11 +37,27 @@ impl Postgres {
         Self::with(&[])
     }
 
-    fn with(settings: &[&str]) -> Self {
+    /// A quick server that takes encrypted connections only; the authority's certificate is in `certificates`.
+    #[must_use]
+    pub fn encrypted() -> (Self, Certificates) {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
+        let certificates = Certificates::make(folder.path());
+        let (certificate, key) = (certificates.certificate(), certificates.key());
+        let certificate = format!("ssl_cert_file='{}'", certificate.display());
+        let key = format!("ssl_key_file='{}'", key.display());
+        let server = Self::make(folder, &["fsync=off", "ssl=on", &certificate, &key], "hostssl");
+        (server, certificates)
+    }
+
+    fn with(settings: &[&str]) -> Self {
+        Self::make(tempfile::Builder::new().prefix("pg").tempdir().unwrap(), settings, "host")
+    }
+
+    /// `door` is the kind of connections that are let in over TCP.
+    fn make(folder: tempfile::TempDir, settings: &[&str], door: &str) -> Self {
         let data = folder.path().join("data");
         if is_root() {
-            let owned = Command::new("chown").arg(USER).arg(folder.path()).status().unwrap();
+            let owned = Command::new("chown").arg("-R").arg(USER).arg(folder.path()).status().unwrap();
             assert!(owned.success(), "chown {USER}");
         }
         let initdb = program("initdb", PACKAGE, FOLDERS);
@@ -69,6 +86,7 @@ impl Postgres {
         }
         text.push_str("max_connections=300\nshared_buffers=128MB\nlogging_collector=off\n");
         std::fs::write(&configuration, text).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), format!("{door} all all 127.0.0.1/32 trust\n")).unwrap();
         let mut postgres = Self { process: None, port: free_port(), folder };
         postgres.run();
         postgres

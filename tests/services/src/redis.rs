@@ -1,5 +1,6 @@
 //! Redis, single and as a cluster.
 
+use crate::certificates::Certificates;
 use crate::process::{Process, free_port, program, until};
 use std::{net::TcpListener, path::PathBuf, process::Command, time::Duration};
 use tempfile::TempDir;
@@ -27,9 +28,32 @@ impl Redis {
         Self::start_with(free_port(), &["--requirepass", password])
     }
 
-    fn start_with(port: u16, options: &[&str]) -> Self {
+    /// Starts one that takes encrypted connections as well, on a second port: the server, that port's URL, and what to
+    /// trust.
+    #[must_use]
+    pub fn start_encrypted() -> (Self, String, Certificates) {
         let folder = tempfile::tempdir().unwrap();
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let certificates = Certificates::make(folder.path());
+        let tls = free_port();
+        let path = |path: PathBuf| path.display().to_string();
+        let options = [
+            ("--tls-port", tls.to_string()),
+            ("--tls-cert-file", path(certificates.certificate())),
+            ("--tls-key-file", path(certificates.key())),
+            ("--tls-ca-cert-file", path(certificates.authority())),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let server = Self::start_in(folder, free_port(), options);
+        (server, format!("rediss://localhost:{tls}/0"), certificates)
+    }
+
+    fn start_with(port: u16, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), port, options)
+    }
+
+    fn start_in(folder: TempDir, port: u16, options: Vec<String>) -> Self {
         let process = spawn(&folder, port, &options);
         let mut redis = Self { process, folder, port, options };
         redis.wait();

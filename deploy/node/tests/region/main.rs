@@ -4,6 +4,7 @@
 
 mod cluster;
 mod cores;
+mod encrypted;
 mod failover;
 mod files;
 mod world;

@@ -26,6 +26,7 @@ pub(crate) struct Core {
     process: Option<Process>,
     data: PathBuf,
     config: PathBuf,
+    trusts: Option<PathBuf>,
 }
 
 impl Core {
@@ -35,6 +36,13 @@ impl Core {
     }
 
     pub(crate) fn with_files(folder: &Path, name: &str, postgres: &str, redis: &str, files: &str) -> Self {
+        let mut core = Self::prepared(folder, name, postgres, redis, files);
+        core.start();
+        core
+    }
+
+    /// Not started yet.
+    pub(crate) fn prepared(folder: &Path, name: &str, postgres: &str, redis: &str, files: &str) -> Self {
         let (data, config) = (folder.join(name), folder.join(format!("{name}.toml")));
         let text = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndata_dir = {data:?}\nstore = {postgres:?}\nsoft = {redis:?}\n\
@@ -42,22 +50,26 @@ impl Core {
             free_port()
         );
         fs::write(&config, text).unwrap();
-        let mut core = Self { process: None, data, config };
-        core.start();
-        core
+        Self { process: None, data, config, trusts: None }
     }
 
     pub(crate) fn start(&mut self) {
         let ready = self.data.join("listening.json");
         let _ = fs::remove_file(&ready);
         let log = self.data.with_extension("log");
-        let arguments = ["serve", "--config", self.config.to_str().unwrap()];
-        self.process = Some(Process::start(Path::new(BINARY), arguments, None, &log));
+        let trusts = self.trusts.iter().map(|file| format!("SSL_CERT_FILE={}", file.display()));
+        let command = [BINARY, "serve", "--config", self.config.to_str().unwrap()].map(str::to_owned);
+        self.process = Some(Process::start(Path::new("/usr/bin/env"), trusts.chain(command), None, &log));
         until("the core is ready", PATIENCE, || {
             let process = self.process.as_mut().unwrap();
             assert!(process.is_running(), "the core ended: {}", process.log_tail());
             ready.exists()
         });
+    }
+
+    /// What the next start trusts in place of the system's authorities.
+    pub(crate) fn trust(&mut self, file: PathBuf) {
+        self.trusts = Some(file);
     }
 
     pub(crate) fn kill(&mut self) {
