@@ -2,10 +2,12 @@
 
 mod common;
 
-use common::{World, body};
+use common::{World, body, user};
+use meridian_chat::OutgoingMessage;
 use meridian_ports::Store;
 use meridian_replication::{compare, replay, verify};
 use meridian_types::session::SendError;
+use prost::Message;
 use std::sync::atomic::Ordering;
 
 #[tokio::test]
@@ -38,6 +40,29 @@ async fn a_lost_answer_is_settled_by_the_log() {
         let expected = if stored { vec!["before", "unsure", "after"] } else { vec!["before", "after"] };
         assert_eq!(bob.catch_up().await, expected);
     }
+}
+
+/// A send by REST has no id that would show a second one.
+#[tokio::test]
+async fn what_may_have_happened_is_not_done_again() {
+    let world = World::new().await;
+    let bob = world.login("bob", "b1").await;
+    let send = async |text: &str| {
+        let message = OutgoingMessage {
+            from: user("alice"),
+            to: user("bob"),
+            body: body("alice", "bob", text).encode_to_vec().into(),
+            sync_device: false,
+            online_only: false,
+            at: None,
+        };
+        world.chat.send(&world.app, message).await
+    };
+    send("before").await.unwrap();
+    world.store.mode.store(4, Ordering::SeqCst);
+    assert!(send("unsure").await.is_err());
+    send("after").await.unwrap();
+    assert_eq!(bob.catch_up().await, ["before", "unsure", "after"]);
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl Drop for Patroni {
                 println!("patroni: {}", process.log_tail());
             }
         }
-        self.nodes.iter_mut().for_each(Node::kill);
+        self.nodes.iter_mut().for_each(|node| node.end("QUIT"));
         for number in 0..self.nodes.len() {
             let _ = std::fs::remove_file(self.folder.path().with_extension(format!("{number}.log")));
         }
@@ -136,11 +136,16 @@ impl Node {
     }
 
     fn kill(&mut self) {
+        self.end("KILL");
+    }
+
+    /// `QUIT` is as sudden to clients as `KILL`, and leaves no shared memory behind.
+    fn end(&mut self, signal: &str) {
         self.process = None;
         // The server is no child of Patroni's: it would live on.
         let file = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
         if let Some(pid) = file.lines().next() {
-            let _ = Command::new("kill").args(["-KILL", pid.trim()]).output();
+            let _ = Command::new("kill").args(["-s", signal, pid.trim()]).output();
         }
         until("PostgreSQL is gone", PATIENCE, || TcpStream::connect(("127.0.0.1", self.port)).is_err());
     }

@@ -303,15 +303,26 @@ impl Writer {
         }
     }
 
-    /// A commit whose answer was lost: the log itself tells whether it happened.
+    /// A commit whose answer was lost: the log itself tells whether it happened. When it cannot be asked, the commit's own
+    /// error stays, which says that it may have happened: nobody may do the same again.
     async fn settle(&mut self, end: LogHead, error: Error) -> Result<()> {
+        match self.has_happened(end).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(error),
+            Err(unknown) => {
+                tracing::warn!(log = %self.log, error = ?unknown, "whether a commit happened is not known");
+                Err(error)
+            }
+        }
+    }
+
+    async fn has_happened(&mut self, end: LogHead) -> Result<bool> {
         let head = self.shared.store.claim(self.log, end.epoch, None).await?;
         self.state = Some(State::new(&self.shared, head));
         // Another writer may have gone on from there meanwhile.
         let before = Lsn(end.lsn.0.saturating_sub(1));
         let last = self.shared.store.operations(self.log, before, 1).await?;
-        let done = last.first().is_some_and(|last| last.lsn == end.lsn && last.chain == end.chain);
-        if done { Ok(()) } else { Err(error) }
+        Ok(last.first().is_some_and(|last| last.lsn == end.lsn && last.chain == end.chain))
     }
 }
 

@@ -214,7 +214,8 @@ pub fn text_of(entry: &Entry) -> String {
 #[derive(Debug, Default)]
 pub struct Faulty {
     inner: MemoryStore,
-    /// 0 works, 1 refuses as full, 2 writes and then loses the answer, 3 loses the write and the answer.
+    /// 0 works, 1 refuses as full, 2 writes and then loses the answer, 3 loses the write and the answer, 4 is as 2
+    /// and refuses the claim after it once, as fenced.
     pub mode: AtomicU8,
 }
 
@@ -225,6 +226,10 @@ impl Store for Faulty {
     }
 
     async fn claim(&self, log: LogId, epoch: Epoch, expected: Option<Incarnation>) -> Result<LogHead> {
+        if self.mode.load(Ordering::SeqCst) == 5 {
+            self.mode.store(0, Ordering::SeqCst);
+            return Err(Error::new(ErrorKind::Fenced, "claim", "another epoch"));
+        }
         self.inner.claim(log, epoch, expected).await
     }
 
@@ -237,6 +242,11 @@ impl Store for Faulty {
                 Err(lost())
             }
             3 => Err(lost()),
+            4 => {
+                self.inner.append(step).await?;
+                self.mode.store(5, Ordering::SeqCst);
+                Err(lost())
+            }
             _ => self.inner.append(step).await,
         }
     }
