@@ -88,7 +88,8 @@ pub const DRIVERS: &[Driver] = &[
     driver("hyper", &["gateway", "deploy/node", "tests/*", "plugins/*"]),
     driver("hyper-util", &["gateway", "deploy/node", "tests/*", "plugins/*"]),
     driver("tokio-tungstenite", &["gateway", "tests/*"]),
-    driver("rustls", &["gateway", "deploy/node", "tests/*", "plugins/*"]),
+    // In the Redis backend only to choose the cryptography for its driver.
+    driver("rustls", &["gateway", "deploy/node", "backends/redis", "tests/*", "plugins/*"]),
     driver("tokio-rustls", &["gateway", "deploy/node", "tests/*", "plugins/*"]),
     driver("tower-http", &["gateway", "deploy/node"]),
     driver("image", &["core/api"]),
