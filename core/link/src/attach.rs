@@ -14,6 +14,8 @@ pub struct Attached {
     pub attached_at: Millis,
     /// When the token ends; `None` when it never does.
     pub token_expires_at: Option<Millis>,
+    /// See [`crate::Resume`].
+    pub token_epoch: u64,
     pub session: Arc<dyn Session>,
     /// Entries of the person's conversations, in commit order. Bounded: what does not fit is dropped and the next
     /// event after the gap is [`SessionEvent::Lagged`].

@@ -22,8 +22,8 @@ pub trait Core: Debug + Send + Sync + 'static {
 pub struct CoreHandle(Arc<dyn Core>);
 
 impl CoreHandle {
-    /// A core in this process.
-    pub fn local(core: impl Core) -> Self {
+    /// A core in this process, or [`crate::Cores`] elsewhere.
+    pub fn new(core: impl Core) -> Self {
         Self(Arc::new(core))
     }
 }

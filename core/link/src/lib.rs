@@ -9,15 +9,21 @@
 
 mod attach;
 mod body;
+mod edge;
 mod handle;
 pub mod peer;
+mod server;
 mod session;
+mod tasks;
+mod wire;
 
 pub use attach::Attached;
 pub use body::{Body, BodyError, bytes_body, empty_body};
+pub use edge::Cores;
 pub use handle::{Core, CoreHandle};
 pub use meridian_types::session::{
-    Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, RouteTo,
+    Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, Resume, RouteTo,
     SendError, Sent, SessionEvent, Submission, Unread,
 };
+pub use server::{LinkServer, Sessions};
 pub use session::{PendingSend, Session};

@@ -62,6 +62,7 @@ impl Core for LocalCore {
             resource: attached.resource,
             attached_at: attached.attached_at,
             token_expires_at: attached.token_expires_at,
+            token_epoch: attached.token_epoch,
             session: Arc::new(LocalSession(attached.session)),
             events: attached.events,
             closed: attached.closed,

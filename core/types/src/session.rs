@@ -13,6 +13,17 @@ pub enum Credential {
     Token(String),
     /// The user's password, for clients that send it in the login frame.
     Password(String),
+    /// An edge goes on with a session that a core has let in before. Never from a client.
+    Resume(Resume),
+}
+
+/// What an edge keeps of a login, to go on with the session on another core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Of the account at the login: a new password, a kick or a ban since then ends the session.
+    pub token_epoch: u64,
+    pub attached_at: Millis,
+    pub token_expires_at: Option<Millis>,
 }
 
 impl fmt::Debug for Credential {
@@ -20,6 +31,7 @@ impl fmt::Debug for Credential {
         f.write_str(match self {
             Self::Token(_) => "Token(…)",
             Self::Password(_) => "Password(…)",
+            Self::Resume(_) => "Resume(…)",
         })
     }
 }
@@ -61,7 +73,7 @@ pub struct Login {
 }
 
 /// Why a login was refused. The protocol adapter chooses the texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Refusal {
     #[error("a field is missing or malformed")]
@@ -78,6 +90,9 @@ pub enum Refusal {
     Forbidden,
     #[error("too many devices")]
     TooManyDevices,
+    /// To a resumed session only.
+    #[error("the device has logged in again elsewhere")]
+    Replaced,
     #[error("the server is busy")]
     Busy,
     #[error("the server cannot serve now")]
@@ -217,7 +232,7 @@ pub enum SessionEvent {
 }
 
 /// A failure to reach or use the core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LinkError {
     #[error("the core is busy")]

@@ -88,7 +88,7 @@ impl Node {
         };
         let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
-        let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
+        let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::new(core.clone()))
             .await
             .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
         let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)

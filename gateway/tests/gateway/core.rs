@@ -190,6 +190,7 @@ impl Core for Scripted {
             resource: login.device.resource.clone(),
             attached_at: now(),
             token_expires_at: Some(Millis(EXPIRES_AT)),
+            token_epoch: 1,
             session: Arc::new(Desk(call)),
             events,
             closed,
@@ -253,7 +254,7 @@ impl Stage {
             seats: seat,
         };
         let script = Arc::new(script);
-        let gateway = Gateway::bind(config, CoreHandle::local(Scripted(script.clone()))).await.unwrap();
+        let gateway = Gateway::bind(config, CoreHandle::new(Scripted(script.clone()))).await.unwrap();
         let address = gateway.local_addr();
         let (shutdown, stop) = oneshot::channel();
         let running = tokio::spawn(gateway.run(async move {

@@ -32,6 +32,11 @@ impl Inner {
         let refuse = app.settings.over_limit == OverLimit::Refuse;
         let limit = app.settings.devices_per_platform.max(1);
         let now = self.clock.now();
+        // A resumed session keeps its place among the person's devices.
+        let since = match &login.credential {
+            Credential::Resume(resume) => resume.attached_at,
+            _ => now,
+        };
         let elsewhere = match &self.presence {
             Some(presence) => presence.others(app.tenant, &user).await,
             None => Vec::new(),
@@ -51,6 +56,9 @@ impl Inner {
             Err(error) => return Err(unavailable(&error)),
         }
         let resource = login.device.resource.clone();
+        if elsewhere.iter().any(|seat| seat.resource == resource && seat.at > since.0) {
+            return Err(Refusal::Replaced);
+        }
         // Each platform's devices on other cores take their part of the limit.
         let is_other =
             |seat: &&RemoteSeat| seat.resource != resource && seat.platform == login.device.platform;
@@ -65,8 +73,7 @@ impl Inner {
         let device = login.device.clone();
         let seat = self
             .hub
-            .seat(app.tenant, &user, device, &login.extension, Room { limit: here, refuse }, now.0)
-            .ok_or(Refusal::TooManyDevices)?;
+            .seat(app.tenant, &user, device, &login.extension, Room { limit: here, refuse }, since.0)?;
         let session = Session { chat: self.clone(), app: app.clone(), user: user.clone(), slot: seat.slot };
         // A ban or a new password may have come between the check and the seat.
         let still = self.account(&app, &user).await.map_err(|error| refusal(&error))?;
@@ -74,7 +81,7 @@ impl Inner {
             return Err(Refusal::CredentialMismatch);
         }
         if let Some(presence) = &self.presence {
-            presence.seated(app.tenant, &user, &login.device, now.0).await;
+            presence.seated(app.tenant, &user, &login.device, since.0).await;
             let same = elsewhere.iter().filter(|seat| seat.resource == resource);
             for seat in same.chain(&leaving) {
                 let reason = CloseReason::Replaced { extension: login.extension.clone() };
@@ -84,8 +91,9 @@ impl Inner {
             }
         }
         let (events, closed) = (seat.events, seat.closed);
-        let app = app.key.clone();
-        Ok(Attached { app, user, resource, attached_at: now, token_expires_at, session, events, closed })
+        let (app, token_epoch) = (app.key.clone(), account.token_epoch);
+        let attached_at = since;
+        Ok(Attached { app, user, resource, attached_at, token_expires_at, token_epoch, session, events, closed })
     }
 
     async fn check_credential(
@@ -115,6 +123,13 @@ impl Inner {
                     return Err(Refusal::CredentialMismatch);
                 }
                 None
+            }
+            Credential::Resume(resume) => {
+                let account = account.as_ref().ok_or(Refusal::UserNotFound)?;
+                if account.token_epoch != resume.token_epoch {
+                    return Err(Refusal::CredentialMismatch);
+                }
+                resume.token_expires_at
             }
         };
         let account = account.ok_or(Refusal::UserNotFound)?;

@@ -4,7 +4,7 @@
 use crate::log::Publication;
 use meridian_types::{
     Resource, TenantId, UserName,
-    session::{CloseReason, Device, SessionEvent},
+    session::{CloseReason, Device, Refusal, SessionEvent},
 };
 use std::{
     collections::HashMap,
@@ -108,7 +108,8 @@ impl Hub {
     }
 
     /// Seats a device. An earlier seat of the same device is replaced; past the limit of devices of one platform, either
-    /// the longest seated ones leave or, with `refuse`, the new one does not get in (`None`).
+    /// the longest seated ones leave or, with `refuse`, the new one does not get in. A session that is resumed does not
+    /// replace one of the same device that began later.
     pub(crate) fn seat(
         &self,
         tenant: TenantId,
@@ -117,7 +118,7 @@ impl Hub {
         extension: &str,
         Room { limit, refuse }: Room,
         seated_at: u64,
-    ) -> Option<Seat> {
+    ) -> Result<Seat, Refusal> {
         let person = (tenant, user.clone());
         let (events, event_receiver) = mpsc::channel(self.event_limit);
         let (close, closed) = oneshot::channel();
@@ -125,9 +126,12 @@ impl Hub {
         let slots = shard.entry(person).or_default();
         let platform = device.platform;
         let same = |slot: &Arc<Slot>| slot.device.resource == device.resource;
+        if slots.iter().any(|slot| same(slot) && slot.seated_at > seated_at) {
+            return Err(Refusal::Replaced);
+        }
         let others = slots.iter().filter(|slot| !same(slot) && slot.device.platform == platform).count();
         if refuse && others >= limit {
-            return None;
+            return Err(Refusal::TooManyDevices);
         }
         let mut excess = (others + 1).saturating_sub(limit);
         slots.retain(|slot| {
@@ -150,7 +154,7 @@ impl Hub {
             close: Mutex::new(Some(close)),
         });
         slots.push(slot.clone());
-        Some(Seat { slot, events: event_receiver, closed })
+        Ok(Seat { slot, events: event_receiver, closed })
     }
 
     pub(crate) fn leave(&self, tenant: TenantId, user: &UserName, slot: &Slot) {
@@ -266,16 +270,23 @@ mod tests {
         }
     }
 
-    fn seat(hub: &Hub, resource: &str, limit: usize, refuse: bool) -> Option<Seat> {
+    fn seat(hub: &Hub, resource: &str, limit: usize, refuse: bool) -> Result<Seat, Refusal> {
+        seat_since(hub, resource, Room { limit, refuse }, 0)
+    }
+
+    fn seat_since(hub: &Hub, resource: &str, room: Room, since: u64) -> Result<Seat, Refusal> {
         let alice = UserName::parse("alice").unwrap();
-        hub.seat(
-            TenantId(1),
-            &alice,
-            device(resource, Platform::Web),
-            "from there",
-            Room { limit, refuse },
-            0,
-        )
+        hub.seat(TenantId(1), &alice, device(resource, Platform::Web), "from there", room, since)
+    }
+
+    #[test]
+    fn a_resumed_session_does_not_replace_a_later_one() {
+        let (hub, room) = (Hub::new(8), Room { limit: 4, refuse: false });
+        let mut first = seat_since(&hub, "a", room, 10).unwrap();
+        let mut resumed = seat_since(&hub, "a", room, 10).unwrap();
+        assert!(first.closed.try_recv().is_ok());
+        assert_eq!(seat_since(&hub, "a", room, 9).unwrap_err(), Refusal::Replaced);
+        assert!(resumed.closed.try_recv().is_err());
     }
 
     #[test]
@@ -293,7 +304,7 @@ mod tests {
         let hub = Hub::new(8);
         let mut first = seat(&hub, "a", 2, false).unwrap();
         let mut second = seat(&hub, "b", 2, false).unwrap();
-        assert!(seat(&hub, "c", 2, true).is_none());
+        assert_eq!(seat(&hub, "c", 2, true).unwrap_err(), Refusal::TooManyDevices);
         let _third = seat(&hub, "c", 2, false).unwrap();
         assert!(first.closed.try_recv().is_ok());
         assert!(second.closed.try_recv().is_err());

@@ -28,6 +28,8 @@ pub struct Attached {
     pub resource: Resource,
     pub attached_at: Millis,
     pub token_expires_at: Option<Millis>,
+    /// See [`meridian_types::session::Resume`].
+    pub token_epoch: u64,
     pub session: Session,
     pub events: mpsc::Receiver<SessionEvent>,
     pub closed: oneshot::Receiver<CloseReason>,

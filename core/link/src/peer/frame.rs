@@ -24,7 +24,7 @@ fn refused(why: &str) -> Error {
 }
 
 /// The client's part of the handshake.
-pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, secret: &Secret) -> Result<()> {
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, secret: &Secret) -> Result<()> {
     let (mut magic, mut server) = ([0; 5], Nonce::default());
     stream.read_exact(&mut magic).await?;
     if magic != MAGIC {
@@ -42,7 +42,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, sec
 }
 
 /// The server's part of the handshake.
-pub(super) async fn admit<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, secret: &Secret) -> Result<()> {
+pub(crate) async fn admit<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, secret: &Secret) -> Result<()> {
     let server: Nonce = rand::random();
     stream.write_all(&MAGIC).await?;
     stream.write_all(&server).await?;

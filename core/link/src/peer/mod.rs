@@ -15,6 +15,7 @@ mod frame;
 mod server;
 
 pub use client::{CallError, PeerClient};
+pub(crate) use frame::{admit, greet};
 pub use server::{PeerHandler, PeerServer};
 
 use std::fmt;

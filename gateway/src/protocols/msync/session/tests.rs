@@ -58,6 +58,7 @@ async fn rig() -> Rig {
         resource: Resource::parse("b1").unwrap(),
         attached_at: Millis(1),
         token_expires_at: None,
+        token_epoch: 1,
         session: Arc::new(Silent::default()),
         events,
         closed,

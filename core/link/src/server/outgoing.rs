@@ -1,0 +1,157 @@
+//! What a core tells an edge: whatever waits is taken together and written in one piece, so that there are few large
+//! writes under load and no delay without it.
+
+use crate::{
+    SessionEvent,
+    wire::{self, pb},
+};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame};
+use meridian_types::Entry;
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::sync::mpsc;
+
+/// Messages that may wait for the edge to read; then sessions wait, and those that wait too long lag.
+const WAITING: usize = 1024;
+/// Messages taken together.
+const TOGETHER: usize = 256;
+
+/// Something for the edge.
+#[derive(Debug)]
+pub(super) enum Out {
+    Message(pb::ToEdge),
+    Event(u64, SessionEvent),
+}
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    receiver: mpsc::Receiver<Out>,
+    taken: Vec<Out>,
+}
+
+impl Outgoing {
+    pub(super) fn new() -> (Self, mpsc::Sender<Out>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { receiver, taken: Vec::new() }, sender)
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self { receiver, taken } = &mut *self;
+        if ready!(receiver.poll_recv_many(cx, taken, TOGETHER)) == 0 {
+            return Poll::Ready(None);
+        }
+        let mut bytes = BytesMut::new();
+        for message in together(taken.drain(..)) {
+            wire::put(&mut bytes, &message);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes.freeze()))))
+    }
+}
+
+/// One message for an entry that concerns several sessions. That moves an event ahead of others of its session, never
+/// of the same conversation: each session has a conversation's entries in one order.
+fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
+    let mut messages: Vec<pb::ToEdge> = Vec::new();
+    let mut events: HashMap<*const Entry, usize> = HashMap::new();
+    // The entries live until the messages are made: none can take another's address.
+    let mut alive: Vec<Arc<Entry>> = Vec::new();
+    for out in taken {
+        let (session, entry, position, deliver) = match out {
+            Out::Message(message) => {
+                messages.push(message);
+                continue;
+            }
+            Out::Event(session, SessionEvent::Lagged) => {
+                let lagged = pb::Lagged { sessions: vec![session] };
+                messages.push(wire::to_edge(0, 0, pb::to_edge::What::Lagged(lagged)));
+                continue;
+            }
+            Out::Event(session, SessionEvent::Entry { entry, position, deliver }) => {
+                (session, entry, Some(position), deliver)
+            }
+            Out::Event(session, SessionEvent::Transient(entry)) => (session, entry, None, true),
+        };
+        let index = *events.entry(Arc::as_ptr(&entry)).or_insert_with(|| {
+            let event = pb::Event {
+                entry: Some(wire::entry(&entry)),
+                position: position.map(|position| wire::place(&entry.conversation, position)),
+                ..pb::Event::default()
+            };
+            messages.push(wire::to_edge(0, 0, pb::to_edge::What::Event(event)));
+            messages.len() - 1
+        });
+        alive.push(entry);
+        if let Some(pb::to_edge::What::Event(event)) = messages.get_mut(index).and_then(|m| m.what.as_mut()) {
+            if deliver { &mut event.deliver } else { &mut event.pass }.push(session);
+        }
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meridian_types::{
+        Audience, ConversationKey, EntryKind, Epoch, MessageId, Millis, Position, Seq, UserName,
+    };
+
+    fn entry(seq: u64) -> Arc<Entry> {
+        let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
+        Arc::new(Entry {
+            conversation: ConversationKey::pair(&alice, &bob),
+            seq: Seq(seq),
+            message_id: MessageId(seq),
+            at: Millis(1),
+            kind: EntryKind::Message,
+            sender: alice,
+            sender_device: None,
+            audience: Audience::Everyone,
+            target: None,
+            idempotency: None,
+            ext: Bytes::new(),
+            body: Some(Bytes::from_static(b"body")),
+        })
+    }
+
+    fn event(session: u64, entry: &Arc<Entry>, deliver: bool) -> Out {
+        let position = Position::new(Epoch(1), entry.seq);
+        Out::Event(session, SessionEvent::Entry { entry: entry.clone(), position, deliver })
+    }
+
+    #[test]
+    fn an_entry_goes_out_once_for_all_sessions_and_in_order() {
+        let (first, second) = (entry(1), entry(2));
+        let out = [
+            event(1, &first, true),
+            event(2, &first, false),
+            Out::Event(3, SessionEvent::Lagged),
+            event(1, &second, true),
+            event(3, &first, true),
+            event(2, &second, true),
+        ];
+        let messages = together(out.into_iter());
+        let told: Vec<_> = messages
+            .into_iter()
+            .map(|message| match message.what.unwrap() {
+                pb::to_edge::What::Event(event) => (event.entry.unwrap().seq, event.deliver, event.pass),
+                pb::to_edge::What::Lagged(lagged) => (0, lagged.sessions, vec![]),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, [(1, vec![1, 3], vec![2]), (0, vec![3], vec![]), (2, vec![1, 2], vec![])]);
+    }
+}
