@@ -20,15 +20,15 @@ function runTests(paths, concurrency, environment = {}) {
   return new Promise((resolve) => tests.once('exit', (status) => resolve(status === 0)));
 }
 
-/** The same cases, each client and call on another core than the one before. */
-async function overTwoCores(note) {
+/** The same cases, each client and call on another edge than the one before. */
+async function overEdgesAndCores(note) {
   const cores = await Cores.start();
-  note('cases over two cores', await runTests(files('cases').filter((name) => !OWN_SERVERS.includes(path.basename(name))), 3, { E2E_SERVER: cores.shared }));
-  for (const server of cores.servers) {
+  note('cases over two edges and two cores', await runTests(files('cases').filter((name) => !OWN_SERVERS.includes(path.basename(name))), 3, { E2E_SERVER: cores.shared }));
+  for (const server of [...cores.edges, ...cores.servers]) {
     const { code, signal } = await server.stop();
-    note(`graceful stop of a core (exit ${code ?? signal})`, code === 0);
+    note(`graceful stop of an edge or core (exit ${code ?? signal})`, code === 0);
     const panics = server.panics();
-    note(`no panic in the core's log${panics.map((line) => `\n  ${line}`).join('')}`, panics.length === 0);
+    note(`no panic in its log${panics.map((line) => `\n  ${line}`).join('')}`, panics.length === 0);
   }
   const check = cores.servers[0].check(cores.store);
   console.log(check.output.trimEnd());
@@ -59,7 +59,7 @@ async function main() {
   if (check.code === 0 && panics.length === 0) server.removeData();
   else console.log(`data kept in ${server.dataDir}, log in ${server.logPath}`);
 
-  await overTwoCores(note);
+  await overEdgesAndCores(note);
   note('bad days', await runTests(files('bad-days'), 1));
   if (failures.length) console.log(`e2e: ${failures.length} part(s) failed`);
   else console.log('e2e: everything held');

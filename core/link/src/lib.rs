@@ -19,11 +19,11 @@ mod wire;
 
 pub use attach::Attached;
 pub use body::{Body, BodyError, bytes_body, empty_body};
-pub use edge::Cores;
+pub use edge::{Cores, Patience};
 pub use handle::{Core, CoreHandle};
 pub use meridian_types::session::{
-    Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, Resume, RouteTo,
-    SendError, Sent, SessionEvent, Submission, Unread,
+    Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, Resume,
+    RouteTo, SendError, Sent, SessionEvent, Submission, Unread,
 };
 pub use server::{LinkServer, Sessions};
 pub use session::{PendingSend, Session};

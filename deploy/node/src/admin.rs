@@ -1,11 +1,12 @@
 //! The admin port: metrics, recent logs, health, and the apps. It asks for no password: keep it private.
 
+use crate::roles::core::CoreRole;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use meridian_chat::{App, AppSettings, Chat, ChatError};
-use meridian_link::Core;
+use meridian_link::{CoreHandle, Sessions};
 use meridian_server::LocalCore;
 use meridian_types::AppKey;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -29,9 +30,17 @@ pub(crate) struct Admin {
 }
 
 struct Service {
-    chat: Chat,
-    core: LocalCore,
+    core: CoreHandle,
+    /// With the core role.
+    own: Option<Own>,
     metrics: PrometheusHandle,
+}
+
+/// The core of this process.
+struct Own {
+    chat: Chat,
+    local: LocalCore,
+    sessions: Sessions,
 }
 
 impl std::fmt::Debug for Service {
@@ -43,13 +52,18 @@ impl std::fmt::Debug for Service {
 impl Admin {
     pub(crate) async fn bind(
         address: SocketAddr,
-        chat: Chat,
-        core: LocalCore,
+        core: CoreHandle,
+        own: Option<&CoreRole>,
         metrics: PrometheusHandle,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, service: Arc::new(Service { chat, core, metrics }) })
+        let own = own.map(|role| Own {
+            chat: role.chat.clone(),
+            local: role.local.clone(),
+            sessions: role.sessions.clone(),
+        });
+        Ok(Self { listener, address, service: Arc::new(Service { core, own, metrics }) })
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -122,6 +136,19 @@ impl Service {
             (&Method::GET, ["readyz"]) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             (&Method::GET, ["metrics"]) => text(StatusCode::OK, self.metrics.render()),
             (&Method::GET, ["logs"]) => text(StatusCode::OK, crate::telemetry::recent_logs()),
+            (_, ["apps" | "drain", ..]) => match &self.own {
+                Some(own) => own.answer(&segments, request).await,
+                None => refuse(StatusCode::NOT_FOUND, "this node has no core; ask one of the cores"),
+            },
+            _ => refuse(StatusCode::NOT_FOUND, "no such resource"),
+        }
+    }
+}
+
+impl Own {
+    async fn answer(&self, segments: &[&str], request: Request<Incoming>) -> Answer {
+        match (request.method(), segments) {
+            (&Method::POST, ["drain"]) => self.drain(request.uri().query()).await,
             (&Method::GET, ["apps"]) => self.list().await,
             (&Method::POST, ["apps"]) => match read::<NewApp>(request).await {
                 Ok(new) => self.create(new).await,
@@ -137,6 +164,18 @@ impl Service {
             }
             _ => refuse(StatusCode::NOT_FOUND, "no such resource"),
         }
+    }
+
+    /// Refuses new sessions and waits until edges have moved the others.
+    async fn drain(&self, query: Option<&str>) -> Answer {
+        let seconds = query.and_then(|query| query.strip_prefix("within_s=")).unwrap_or("30");
+        let Some(seconds) = seconds.parse().ok().filter(|seconds| *seconds <= 600) else {
+            return refuse(StatusCode::BAD_REQUEST, "within_s: a number of seconds up to 600");
+        };
+        self.local.drain();
+        let left = crate::drain::moved(&self.sessions, Duration::from_secs(seconds)).await;
+        let status = if left == 0 { StatusCode::OK } else { StatusCode::CONFLICT };
+        json(status, &serde_json::json!({ "draining": true, "sessions": left }))
     }
 
     async fn list(&self) -> Answer {

@@ -1,9 +1,12 @@
 //! The command line.
 
-use crate::{Config, builder::NodeBuilder, check::check, config::Overrides, serve, telemetry, transfer};
+use crate::{
+    Config, builder::NodeBuilder, check::check, config::Overrides, drain, roles::Role, serve, telemetry,
+    transfer,
+};
 use clap::{Parser, Subcommand};
 use meridian_types::{AppKey, LogId};
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 #[derive(Debug, Parser)]
 #[command(name = "meridian", version, about = "A self-hosted instant-messaging cloud.")]
@@ -16,6 +19,15 @@ struct Cli {
 enum Command {
     /// Run the server (the default).
     Serve(Serve),
+    /// Refuse new sessions on a running node and let its edges move the others to other cores; then it can be stopped.
+    Drain {
+        /// The node's admin address.
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        admin: SocketAddr,
+        /// Seconds to wait for sessions to move.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=600))]
+        within: u64,
+    },
     /// Check the stored logs of a stopped server: chains, dense positions, and that replaying them gives the same data.
     Check(Place),
     /// Write an app with all its data (and secrets) to standard output. The server must be stopped.
@@ -75,6 +87,9 @@ struct Serve {
     /// Address for metrics and administration; keep it private.
     #[arg(long)]
     admin: Option<String>,
+    /// What this process does, edge or core; given twice, both (the default).
+    #[arg(long = "role")]
+    roles: Vec<Role>,
     #[command(flatten)]
     place: Place,
 }
@@ -83,6 +98,7 @@ struct Serve {
 pub(crate) fn run(builder: NodeBuilder) -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve(Serve::default())) {
         Command::Serve(args) => run_serve(builder, args),
+        Command::Drain { admin, within } => run_drain(admin, Duration::from_secs(within)),
         Command::Check(place) => {
             with(builder, place, async |registry, config| check(&registry, &config).await)
         }
@@ -110,10 +126,12 @@ fn complain(error: &anyhow::Error) {
     eprintln!("meridian: {error:#}");
 }
 
-fn load(place: Place, listen: Option<String>, admin: Option<String>) -> anyhow::Result<Config> {
+fn load(place: Place, serve: Option<Serve>) -> anyhow::Result<Config> {
+    let serve = serve.unwrap_or_default();
     let overrides = Overrides {
-        listen,
-        admin,
+        listen: serve.listen,
+        admin: serve.admin,
+        roles: serve.roles,
         data_dir: place.data_dir,
         store: place.store,
         blobs: place.blobs,
@@ -126,11 +144,17 @@ fn load(place: Place, listen: Option<String>, admin: Option<String>) -> anyhow::
 }
 
 fn run_serve(builder: NodeBuilder, args: Serve) -> anyhow::Result<ExitCode> {
-    let config = load(args.place, args.listen, args.admin)?;
+    let mut args = args;
+    let config = load(std::mem::take(&mut args.place), Some(args))?;
     let registry = builder.registry(&config)?;
     let _logs = telemetry::start_logs(&config.log)?;
     runtime()?.block_on(serve::serve(registry, config))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_drain(admin: SocketAddr, within: Duration) -> anyhow::Result<ExitCode> {
+    let well = runtime()?.block_on(drain::ask(admin, within))?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs a tool; `false` is a bad end without an error.
@@ -139,7 +163,7 @@ fn with(
     place: Place,
     tool: impl AsyncFnOnce(crate::Registry, Config) -> anyhow::Result<bool>,
 ) -> anyhow::Result<ExitCode> {
-    let config = load(place, None, None)?;
+    let config = load(place, None)?;
     let registry = builder.registry(&config)?;
     let well = runtime()?.block_on(tool(registry, config))?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,6 +1,7 @@
 //! Configuration: defaults, then file, then environment, then flags. An unknown key or a bad value stops the start with a
 //! message that names the key and where it came from.
 
+use crate::roles::Role;
 use meridian_ports::BackendUrl;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
@@ -47,11 +48,37 @@ pub struct Config {
     /// Whether the first start makes the app `demo#chat`.
     pub demo_app: bool,
     pub region: u8,
+    /// What this process does: `["edge", "core"]`, or one of them.
+    #[serde(deserialize_with = "crate::roles::roles")]
+    pub roles: Vec<Role>,
     pub log: LogConfig,
     pub gateway: GatewayConfig,
     pub core: CoreConfig,
     pub sqlite: SqliteConfig,
     pub cluster: ClusterConfig,
+    pub link: LinkConfig,
+}
+
+/// Between edges and cores. Never shows the secret.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkConfig {
+    /// On a core: the address where edges reach it. Unset: it serves only the edge in its own process.
+    pub listen: Option<String>,
+    /// On an edge without a core: where the cores are, each `host:port`.
+    #[serde(deserialize_with = "crate::roles::list")]
+    pub cores: Vec<String>,
+    /// What edges and cores of the region know, and nobody else; at least 16 bytes.
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for LinkConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkConfig")
+            .field("listen", &self.listen)
+            .field("cores", &self.cores)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Several cores in one region. Never shows the secret.
@@ -153,11 +180,13 @@ impl Default for Config {
             placement: BTreeMap::new(),
             demo_app: true,
             region: 0,
+            roles: vec![Role::Edge, Role::Core],
             log: LogConfig::default(),
             gateway: GatewayConfig::default(),
             core: CoreConfig::default(),
             sqlite: SqliteConfig::default(),
             cluster: ClusterConfig::default(),
+            link: LinkConfig::default(),
         }
     }
 }
@@ -220,6 +249,7 @@ pub struct Overrides {
     pub soft: Option<String>,
     pub bus: Option<String>,
     pub directory: Option<String>,
+    pub roles: Vec<Role>,
 }
 
 /// Why a configuration cannot be used.
@@ -270,6 +300,9 @@ impl Config {
         config.soft = given("soft", overrides.soft)?.unwrap_or(config.soft);
         config.bus = given("bus", overrides.bus)?.or(config.bus);
         config.directory = given("directory", overrides.directory)?.or(config.directory);
+        if !overrides.roles.is_empty() {
+            config.roles = overrides.roles;
+        }
         config.check()?;
         Ok(config)
     }
@@ -298,6 +331,7 @@ impl Config {
                 return Err(ConfigError(format!("cluster.advertise: {advertise:?} is no host:port")));
             }
         }
+        self.check_link()?;
         let sharded = self.store.scheme() == "sharded";
         if sharded == self.shards.is_empty() {
             let text = "shards: a [shards] table and store = \"sharded:\" belong together";
@@ -329,6 +363,44 @@ impl Config {
 
     pub fn cluster_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
         self.cluster.listen.as_deref().map(|listen| address("cluster.listen", listen)).transpose()
+    }
+
+    /// Whether this process has a role.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn check_link(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError(text.into()));
+        let (edge, core) = (self.has(Role::Edge), self.has(Role::Core));
+        if !edge && !core {
+            return refuse("roles: a node needs edge, core, or both");
+        }
+        if let Some(listen) = &self.link.listen {
+            address("link.listen", listen)?;
+        }
+        if !core && self.link.listen.is_some() {
+            return refuse("link.listen: is for nodes with the core role");
+        }
+        if !edge && self.link.listen.is_none() {
+            return refuse("link.listen: is needed on a node with the core role alone");
+        }
+        if !core && self.link.cores.is_empty() {
+            return refuse("link.cores: is needed on a node with the edge role alone");
+        }
+        if core && !self.link.cores.is_empty() {
+            return refuse("link.cores: is for nodes with the edge role alone; this one uses its own core");
+        }
+        let linked = self.link.listen.is_some() || !self.link.cores.is_empty();
+        if linked && self.link.secret.as_ref().is_none_or(|secret| secret.len() < 16) {
+            return refuse("link.secret: of at least 16 bytes, the same on every edge and core, is needed");
+        }
+        Ok(())
+    }
+
+    pub fn link_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.link.listen.as_deref().map(|listen| address("link.listen", listen)).transpose()
     }
 
     pub fn admin_address(&self) -> Result<SocketAddr, ConfigError> {
@@ -397,7 +469,7 @@ fn remove(table: &mut toml::Table, path: &[String]) {
     }
 }
 
-const SECTIONS: [&str; 6] = ["log", "gateway", "core", "sqlite", "cluster", "shards"];
+const SECTIONS: [&str; 7] = ["log", "gateway", "core", "sqlite", "cluster", "link", "shards"];
 
 fn set_from_environment(table: &mut toml::Table, name: &str, value: &str) -> Result<(), String> {
     let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();

@@ -1,16 +1,16 @@
-//! A running node: backends, core, edge and admin port, started in that order and stopped in the other.
+//! A running node: its roles and the admin port, started in that order and stopped in the other.
 
-use crate::{Config, NodeBuilder, Registry, admin::Admin, demo, open::Backends, telemetry};
-use anyhow::Context;
-use meridian_api::{Api, ApiConfig};
-use meridian_chat::{Chat, ChatConfig, Region};
-use meridian_gateway::{Gateway, GatewayConfig};
-use meridian_link::{
-    CoreHandle,
-    peer::{PeerClient, PeerServer, Secret},
+use crate::{
+    Config, NodeBuilder, Registry,
+    admin::Admin,
+    demo,
+    roles::{Role, core::CoreRole, edge},
+    telemetry,
 };
-use meridian_server::{ChatPeers, LocalCore, PeerService};
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use anyhow::Context;
+use meridian_gateway::Gateway;
+use meridian_link::CoreHandle;
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -20,15 +20,12 @@ use tokio::{
 /// Where the running server's addresses are written, for tools that start it on port 0.
 const ADDRESSES: &str = "listening.json";
 
-/// A node with every role in this process, ready to run.
+/// A node with its roles, ready to run.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    backends: Backends,
-    core: LocalCore,
-    /// Answers other cores, if there are any.
-    peers: Option<JoinHandle<()>>,
-    gateway: Gateway,
+    core: Option<CoreRole>,
+    gateway: Option<Gateway>,
     admin: Admin,
 }
 
@@ -61,77 +58,73 @@ impl Node {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let data_dir = &config.data_dir;
-        let backends = Backends::open(registry, &config).await?;
-        let data = &backends.data;
-        let (store, blobs) = (data.store.backend.clone(), data.blobs.backend.clone());
-        let (chat, peers) = match config.cluster_address()? {
-            None => (Chat::open(chat_config(&config), store, blobs).await?, None),
-            Some(listen) => {
-                let secret = Secret::new(config.cluster.secret.clone().unwrap_or_default());
-                let server = PeerServer::bind(listen, secret.clone())
-                    .await
-                    .with_context(|| format!("cluster.listen: cannot listen on {listen}"))?;
-                let bound = server.local_addr()?.to_string();
-                let region = Region {
-                    directory: backends.directory.backend.clone(),
-                    soft: backends.soft.backend.clone(),
-                    bus: backends.bus.backend.clone(),
-                    peers: Arc::new(ChatPeers(PeerClient::new(secret))),
-                    address: config.cluster.advertise.clone().unwrap_or(bound),
-                    lease: Duration::from_millis(config.cluster.lease_ms),
-                };
-                let address = region.address.clone();
-                let chat = Chat::join(chat_config(&config), store, blobs, region).await?;
-                tracing::info!(address, "joined the cores of the region");
-                (chat.clone(), Some(tokio::spawn(server.run(Arc::new(PeerService(chat))))))
-            }
+        std::fs::create_dir_all(data_dir)
+            .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
+        let core = match config.has(Role::Core) {
+            true => Some(CoreRole::start(registry, &config).await?),
+            false => None,
         };
-        let demo = if config.demo_app { demo::ensure(&chat, data_dir).await? } else { None };
-        let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
-        let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::new(core.clone()))
-            .await
-            .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
-        let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)
+        let handle = match &core {
+            Some(core) => CoreHandle::new(core.local.clone()),
+            None => edge::connect(&config),
+        };
+        let gateway = match config.has(Role::Edge) {
+            true => Some(edge::start(&config, handle.clone()).await?),
+            false => None,
+        };
+        let admin = Admin::bind(config.admin_address()?, handle, core.as_ref(), metrics)
             .await
             .with_context(|| format!("admin: cannot listen on {}", config.admin))?;
-        let (listen, admin_address) = (gateway.local_addr(), admin.local_addr());
-        write_addresses(&data_dir.join(ADDRESSES), listen, admin_address)?;
-        tracing::info!(%listen, admin = %admin_address, data_dir = %data_dir.display(), "ready");
-        if let Some(app) = demo {
-            greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
+        let listen = gateway.as_ref().map(Gateway::local_addr);
+        let link = core.as_ref().and_then(|core| core.link);
+        write_addresses(&data_dir.join(ADDRESSES), listen, admin.local_addr(), link)?;
+        let (listen_text, link_text) = (text(listen), text(link));
+        tracing::info!(listen = listen_text, link = link_text, admin = %admin.local_addr(), data_dir = %data_dir.display(), "ready");
+        if let (Some(listen), Some(app)) = (listen, core.as_ref().and_then(|core| core.demo.as_ref())) {
+            greet(listen, &data_dir.join(demo::FILE), app);
         }
-        Ok(Self { config, backends, core, peers, gateway, admin })
+        Ok(Self { config, core, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
-    async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { config, core, gateway, admin } = self;
+        let patience = Duration::from_secs(config.gateway.drain_s);
         let (stopping, stopped) = watch::channel(false);
-        let mut gateway = tokio::spawn(self.gateway.run(wait_for(stopped.clone())));
-        let mut admin = tokio::spawn(self.admin.run(wait_for(stopped)));
+        let mut gateway = gateway.map(|gateway| tokio::spawn(gateway.run(wait_for(stopped.clone()))));
+        let mut admin = tokio::spawn(admin.run(wait_for(stopped)));
         tokio::select! {
             () = stop => tracing::info!("stopping"),
-            ended = &mut gateway => tracing::error!(?ended, "the gateway ended by itself"),
+            ended = ended(&mut gateway) => tracing::error!(?ended, "the gateway ended by itself"),
             ended = &mut admin => tracing::error!(?ended, "the admin port ended by itself"),
         }
-        self.core.drain();
+        if let Some(core) = &core {
+            core.local.drain();
+        }
         // Every receiver lives in the two tasks.
         let _ = stopping.send(true);
-        let patience = Duration::from_secs(self.config.gateway.drain_s + 5);
-        if !gateway.is_finished() && tokio::time::timeout(patience, &mut gateway).await.is_err() {
+        if let Some(mut gateway) = gateway.filter(|gateway| !gateway.is_finished())
+            && tokio::time::timeout(patience + Duration::from_secs(5), &mut gateway).await.is_err()
+        {
             tracing::warn!("connections did not end in time");
             gateway.abort();
         }
-        self.core.close().await;
-        if let Some(peers) = self.peers.take() {
-            peers.abort();
+        if let Some(core) = core {
+            core.close(patience).await;
         }
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
         }
-        self.backends.close().await;
-        remove_addresses(&self.config.data_dir.join(ADDRESSES));
+        remove_addresses(&config.data_dir.join(ADDRESSES));
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+async fn ended(gateway: &mut Option<JoinHandle<()>>) -> Result<(), tokio::task::JoinError> {
+    match gateway {
+        Some(gateway) => gateway.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -140,30 +133,17 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-fn chat_config(config: &Config) -> ChatConfig {
-    ChatConfig {
-        region: config.region,
-        writer_queue: config.core.writer_queue,
-        position_flush_ms: config.core.position_flush_ms,
-        password_workers: config.core.password_workers,
-        ..ChatConfig::default()
-    }
+fn text(address: Option<SocketAddr>) -> Option<String> {
+    address.map(|address| address.to_string())
 }
 
-fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
-    Ok(GatewayConfig {
-        listen: config.listen_address()?,
-        max_connections: config.gateway.connections,
-        idle_timeout: Duration::from_secs(config.gateway.idle_s),
-        ping_interval: Duration::from_secs(config.gateway.ping_s),
-        max_frame_bytes: config.gateway.frame_limit,
-        drain_timeout: Duration::from_secs(config.gateway.drain_s),
-        ..GatewayConfig::default()
-    })
-}
-
-fn write_addresses(path: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
-    let json = serde_json::json!({ "listen": listen.to_string(), "admin": admin.to_string() });
+fn write_addresses(
+    path: &Path,
+    listen: Option<SocketAddr>,
+    admin: SocketAddr,
+    link: Option<SocketAddr>,
+) -> anyhow::Result<()> {
+    let json = serde_json::json!({ "listen": text(listen), "admin": admin.to_string(), "link": text(link) });
     let draft = path.with_extension("json.new");
     std::fs::write(&draft, json.to_string())?;
     // A reader sees the whole file or none.

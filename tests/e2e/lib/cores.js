@@ -1,5 +1,5 @@
 'use strict';
-// Two cores over a PostgreSQL, a Redis and an S3 server of their own, all as child processes that end with this one.
+// Two edges and two cores over a PostgreSQL, a Redis and an S3 server of their own, all as child processes that end with this one.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -44,7 +44,7 @@ async function accepts(port) {
 
 class Cores {
   static async start() {
-    const cores = Object.assign(new Cores(), { folder: temporaryFolder('cores'), children: [], servers: [] });
+    const cores = Object.assign(new Cores(), { folder: temporaryFolder('cores'), children: [], servers: [], edges: [] });
     process.once('exit', () => cores.children.forEach((child) => child.kill('SIGKILL')));
     fs.chmodSync(cores.folder, 0o755);
     const [database, redis, s3] = [await freePort(), await freePort(), await freePort()];
@@ -56,8 +56,12 @@ class Cores {
     cores.run([tool('s3s-fs'), '--host', '127.0.0.1', '--port', `${s3}`, '--access-key', 'access', '--secret-key', 'secret', files]);
     await until('S3 is ready', () => accepts(s3), { ms: 20_000 });
     cores.store = `postgres://postgres@127.0.0.1:${database}/postgres`;
+    const secret = 'the edges and cores of the e2e suite';
     for (const name of ['first', 'second']) {
       const env = {
+        MERIDIAN_ROLES: 'core',
+        MERIDIAN_LINK_LISTEN: '127.0.0.1:0',
+        MERIDIAN_LINK_SECRET: secret,
         MERIDIAN_STORE: cores.store,
         MERIDIAN_SOFT: `redis://127.0.0.1:${redis}`,
         MERIDIAN_BLOBS: `s3://files?endpoint=http://127.0.0.1:${s3}&access_key=access&secret_key=secret`,
@@ -65,6 +69,11 @@ class Cores {
         MERIDIAN_CLUSTER_SECRET: 'the cores of the e2e suite',
       };
       cores.servers.push(await Server.start({ name, env }));
+    }
+    const links = cores.servers.map((server) => server.link).join(',');
+    for (const name of ['edge-1', 'edge-2']) {
+      const env = { MERIDIAN_ROLES: 'edge', MERIDIAN_LINK_CORES: links, MERIDIAN_LINK_SECRET: secret };
+      cores.edges.push(await Server.start({ name, env }));
     }
     return cores;
   }
@@ -87,10 +96,11 @@ class Cores {
     fs.closeSync(log);
   }
 
-  /** What a test file attaches to: each connection and call goes to the next core. */
+  /** What a test file attaches to: each connection and call goes to the next edge. */
   get shared() {
-    const [{ listen, admin, dataDir, logPath }, ...others] = this.servers;
-    return JSON.stringify({ listen, admin, dataDir, logPath, others: others.map((server) => server.listen) });
+    const [{ admin, dataDir, logPath }] = this.servers;
+    const [listen, ...others] = this.edges.map((edge) => edge.listen);
+    return JSON.stringify({ listen, admin, dataDir, logPath, others });
   }
 
   async end() {
@@ -100,7 +110,7 @@ class Cores {
       await gone;
     }
     fs.rmSync(this.folder, { recursive: true, force: true });
-    this.servers.forEach((server) => server.removeData());
+    [...this.servers, ...this.edges].forEach((server) => server.removeData());
   }
 }
 

@@ -64,8 +64,9 @@ class Server {
     }, { ms: 30_000 });
     this.listen = addresses.listen;
     this.admin = addresses.admin;
+    this.link = addresses.link;
     await until('/readyz says so', async () => {
-      const answer = await fetch(`${this.rest}/readyz`).catch(() => null);
+      const answer = await fetch(`http://${this.admin}/readyz`).catch(() => null);
       return answer?.status === 200;
     });
     return this;

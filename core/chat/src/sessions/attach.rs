@@ -71,9 +71,14 @@ impl Inner {
         let leaving: Vec<_> = leaving.iter().copied().cloned().collect();
         let here = limit - staying.len();
         let device = login.device.clone();
-        let seat = self
-            .hub
-            .seat(app.tenant, &user, device, &login.extension, Room { limit: here, refuse }, since.0)?;
+        let seat = self.hub.seat(
+            app.tenant,
+            &user,
+            device,
+            &login.extension,
+            Room { limit: here, refuse },
+            since.0,
+        )?;
         let session = Session { chat: self.clone(), app: app.clone(), user: user.clone(), slot: seat.slot };
         // A ban or a new password may have come between the check and the seat.
         let still = self.account(&app, &user).await.map_err(|error| refusal(&error))?;
@@ -93,7 +98,17 @@ impl Inner {
         let (events, closed) = (seat.events, seat.closed);
         let (app, token_epoch) = (app.key.clone(), account.token_epoch);
         let attached_at = since;
-        Ok(Attached { app, user, resource, attached_at, token_expires_at, token_epoch, session, events, closed })
+        Ok(Attached {
+            app,
+            user,
+            resource,
+            attached_at,
+            token_expires_at,
+            token_epoch,
+            session,
+            events,
+            closed,
+        })
     }
 
     async fn check_credential(

@@ -180,10 +180,7 @@ impl Connection {
         session: &Arc<EdgeSession>,
         login: &Login,
     ) -> Result<Result<pb::Attached, String>, Lost> {
-        self.sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.id(), session.clone());
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id(), session.clone());
         let (reply, answer) = oneshot::channel();
         let call = self.calls.attach(session.clone(), reply);
         let message = wire::to_core(session.id(), call, wire::write_attach(login));

@@ -2,8 +2,8 @@
 //! that has it: when that core breaks, hangs or drains, the session goes on with another, what it sent without an answer
 //! is sent again (a resend gets the first answer), and it asks what it is owed.
 
-mod connection;
 mod calls;
+mod connection;
 mod member;
 mod outgoing;
 mod pool;

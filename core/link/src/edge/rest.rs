@@ -44,11 +44,8 @@ pub(super) struct Rest(Way);
 impl Rest {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
         let to_core = service_fn(move |request| forward(pool.clone(), request));
-        let service = ServiceBuilder::new()
-            .load_shed()
-            .concurrency_limit(AT_ONCE)
-            .retry(Again::new())
-            .service(to_core);
+        let service =
+            ServiceBuilder::new().load_shed().concurrency_limit(AT_ONCE).retry(Again::new()).service(to_core);
         Self(BoxCloneSyncService::new(service))
     }
 

@@ -37,7 +37,11 @@ enum Seat {
     Attaching,
     /// The edge has left already.
     Leaving,
-    Attached { session: Arc<dyn Session>, events: AbortHandle, _seated: Seated },
+    Attached {
+        session: Arc<dyn Session>,
+        events: AbortHandle,
+        _seated: Seated,
+    },
 }
 
 enum Done {

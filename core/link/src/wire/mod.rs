@@ -8,8 +8,12 @@ pub(crate) mod pb {
     include!(concat!(env!("OUT_DIR"), "/meridian.link.v1.rs"));
 }
 
-pub(crate) use read::{Bad, attach, batch, event, place as read_place, pull, reason, refused, resume, submission, unread};
-pub(crate) use write::{entry, place, to_core, to_edge, write_attach, write_reason, write_resume, write_send};
+pub(crate) use read::{
+    Bad, attach, batch, event, place as read_place, pull, reason, refused, resume, submission, unread,
+};
+pub(crate) use write::{
+    entry, place, to_core, to_edge, write_attach, write_reason, write_resume, write_send,
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;

@@ -89,4 +89,3 @@ pub(crate) fn entry(entry: &Entry) -> pb::Entry {
 pub(crate) fn write_reason(reason: &impl Serialize) -> String {
     serde_json::to_string(reason).unwrap_or_default()
 }
-
