@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::timeout;
 use tower::{
     BoxError, Service, ServiceBuilder,
     retry::{
@@ -63,7 +64,7 @@ impl Rest {
 }
 
 async fn forward(pool: Arc<Pool>, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-    let core = tokio::time::timeout(NO_CORE_DEADLINE, pool.choose()).await.map_err(|_| "no core is ready")?;
+    let Ok(core) = timeout(NO_CORE_DEADLINE, pool.choose()).await else { return Ok(unavailable()) };
     let (mut head, body) = request.into_parts();
     OF_THE_CONNECTION.iter().for_each(|name| drop(head.headers.remove(name)));
     head.uri = absolute(&head.uri, &head.headers)?;

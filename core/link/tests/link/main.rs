@@ -1,0 +1,8 @@
+//! Edge and core over real sockets; the core behind the link is scripted.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)] // test code
+
+mod rest;
+mod scripted;
+mod survival;
+mod talk;
