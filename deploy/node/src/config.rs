@@ -106,7 +106,7 @@ impl std::fmt::Debug for ClusterConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { listen: None, advertise: None, secret: None, lease_ms: 2000 }
+        Self { listen: None, advertise: None, secret: None, lease_ms: 1500 }
     }
 }
 

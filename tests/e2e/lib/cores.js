@@ -1,5 +1,5 @@
 'use strict';
-// Two edges and two cores over a PostgreSQL, a Redis and an S3 server of their own, all as child processes that end with this one.
+// Edges and cores over a PostgreSQL, a Redis and an S3 server of their own, all as child processes that end with this one.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -43,7 +43,8 @@ async function accepts(port) {
 }
 
 class Cores {
-  static async start() {
+  /** `spare`: more cores that edges know of and that do not run yet. */
+  static async start({ cores: running = 2, edges = 2, spare = 0, env: more = {} } = {}) {
     const cores = Object.assign(new Cores(), { folder: temporaryFolder('cores'), children: [], servers: [], edges: [] });
     process.once('exit', () => cores.children.forEach((child) => child.kill('SIGKILL')));
     fs.chmodSync(cores.folder, 0o755);
@@ -57,23 +58,25 @@ class Cores {
     await until('S3 is ready', () => accepts(s3), { ms: 20_000 });
     cores.store = `postgres://postgres@127.0.0.1:${database}/postgres`;
     const secret = 'the edges and cores of the e2e suite';
-    for (const name of ['first', 'second']) {
+    for (let number = 1; number <= running + spare; number += 1) {
       const env = {
         MERIDIAN_ROLES: 'core',
-        MERIDIAN_LINK_LISTEN: '127.0.0.1:0',
+        MERIDIAN_LINK_LISTEN: `127.0.0.1:${await freePort()}`,
         MERIDIAN_LINK_SECRET: secret,
         MERIDIAN_STORE: cores.store,
         MERIDIAN_SOFT: `redis://127.0.0.1:${redis}`,
         MERIDIAN_BLOBS: `s3://files?endpoint=http://127.0.0.1:${s3}&access_key=access&secret_key=secret`,
         MERIDIAN_CLUSTER_LISTEN: '127.0.0.1:0',
         MERIDIAN_CLUSTER_SECRET: 'the cores of the e2e suite',
+        ...more,
       };
-      cores.servers.push(await Server.start({ name, env }));
+      cores.servers.push(new Server({ name: `core-${number}`, env }));
     }
-    const links = cores.servers.map((server) => server.link).join(',');
-    for (const name of ['edge-1', 'edge-2']) {
+    for (const server of cores.servers.slice(0, running)) await server.start();
+    const links = cores.servers.map((server) => server.env.MERIDIAN_LINK_LISTEN).join(',');
+    for (let number = 1; number <= edges; number += 1) {
       const env = { MERIDIAN_ROLES: 'edge', MERIDIAN_LINK_CORES: links, MERIDIAN_LINK_SECRET: secret };
-      cores.edges.push(await Server.start({ name, env }));
+      cores.edges.push(await Server.start({ name: `edge-${number}`, env }));
     }
     return cores;
   }

@@ -124,6 +124,16 @@ class Server {
     }
   }
 
+  /** `meridian drain`, and its exit code: 0 once edges have moved the sessions. */
+  drain(seconds = 20) {
+    const command = spawn(BINARY, ['drain', '--admin', this.admin, '--within', `${seconds}`], { env: cleanEnvironment(), stdio: 'ignore' });
+    return new Promise((resolve) => command.once('exit', resolve));
+  }
+
+  get runs() {
+    return Boolean(this.child) && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
   async kill() {
     this.child.kill('SIGKILL');
     return this.exited;

@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 /// Renewals per lease time.
-const RENEWALS: u32 = 4;
+const RENEWALS: u32 = 6;
 /// A directory that takes longer is as good as away.
 const ANNOUNCE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a change waits for a core that does not answer; its lease has ended by then, and with it its caches.

@@ -87,7 +87,8 @@ impl Inner {
         }
         if let Some(presence) = &self.presence {
             presence.seated(app.tenant, &user, &login.device, since.0).await;
-            let same = elsewhere.iter().filter(|seat| seat.resource == resource);
+            // The edge of a resumed session has let go of the seat that it had; that core may hang.
+            let same = elsewhere.iter().filter(|seat| seat.resource == resource && seat.at != since.0);
             for seat in same.chain(&leaving) {
                 let reason = CloseReason::Replaced { extension: login.extension.clone() };
                 let device = Some(seat.resource.clone());
