@@ -15,6 +15,7 @@ pub mod peer;
 mod server;
 mod session;
 mod tasks;
+mod tls;
 mod wire;
 
 pub use attach::Attached;
@@ -27,3 +28,4 @@ pub use meridian_types::session::{
 };
 pub use server::{LinkServer, Sessions};
 pub use session::{PendingSend, Session};
+pub use tls::{Tls, TlsFiles};

@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use meridian_link::Tls;
 use meridian_link::peer::{CallError, PeerClient, PeerHandler, PeerServer, Secret};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -32,7 +33,8 @@ impl PeerHandler for Echo {
 }
 
 async fn serve() -> (SocketAddr, Arc<Echo>, JoinHandle<()>) {
-    let server = PeerServer::bind("127.0.0.1:0".parse().unwrap(), Secret::new("ours")).await.unwrap();
+    let server =
+        PeerServer::bind("127.0.0.1:0".parse().unwrap(), Secret::new("ours"), Tls::none()).await.unwrap();
     let (address, echo) = (server.local_addr().unwrap(), Arc::new(Echo::default()));
     let running = tokio::spawn(server.run(echo.clone()));
     (address, echo, running)
@@ -42,7 +44,7 @@ async fn serve() -> (SocketAddr, Arc<Echo>, JoinHandle<()>) {
 async fn many_calls_share_a_connection_and_a_slow_one_holds_up_nobody() {
     let (address, echo, _running) = serve().await;
     let address = address.to_string();
-    let client = Arc::new(PeerClient::new(Secret::new("ours")));
+    let client = Arc::new(PeerClient::new(Secret::new("ours"), Tls::none()));
     let slow = tokio::spawn({
         let (client, address) = (client.clone(), address.clone());
         async move { client.call(&address, Bytes::from_static(b"hold")).await }
@@ -62,7 +64,7 @@ async fn many_calls_share_a_connection_and_a_slow_one_holds_up_nobody() {
 #[tokio::test]
 async fn a_core_that_dies_loses_what_it_was_asked_and_its_successor_is_reached() {
     let (address, echo, running) = serve().await;
-    let client = Arc::new(PeerClient::new(Secret::new("ours")));
+    let client = Arc::new(PeerClient::new(Secret::new("ours"), Tls::none()));
     let call = tokio::spawn({
         let client = client.clone();
         async move { client.call(&address.to_string(), Bytes::from_static(b"hold")).await }
@@ -71,7 +73,7 @@ async fn a_core_that_dies_loses_what_it_was_asked_and_its_successor_is_reached()
     running.abort();
     let _ = running.await;
     assert_eq!(call.await.unwrap(), Err(CallError::Lost));
-    let server = PeerServer::bind(address, Secret::new("ours")).await.unwrap();
+    let server = PeerServer::bind(address, Secret::new("ours"), Tls::none()).await.unwrap();
     let _running = tokio::spawn(server.run(Arc::new(Echo::default())));
     let request = Bytes::from_static(b"again");
     assert_eq!(client.call(&address.to_string(), request.clone()).await, Ok(request));
@@ -80,7 +82,7 @@ async fn a_core_that_dies_loses_what_it_was_asked_and_its_successor_is_reached()
 #[tokio::test]
 async fn nobody_there_and_too_large_are_surely_not_sent() {
     let (address, _echo, running) = serve().await;
-    let client = PeerClient::new(Secret::new("ours"));
+    let client = PeerClient::new(Secret::new("ours"), Tls::none());
     let huge = Bytes::from(vec![0; (16 << 20) + 1]);
     assert_eq!(client.call(&address.to_string(), huge).await, Err(CallError::NotSent));
     running.abort();
@@ -91,7 +93,7 @@ async fn nobody_there_and_too_large_are_surely_not_sent() {
 #[tokio::test]
 async fn without_the_secret_nothing_is_served() {
     let (address, _echo, _running) = serve().await;
-    let stranger = PeerClient::new(Secret::new("theirs"));
+    let stranger = PeerClient::new(Secret::new("theirs"), Tls::none());
     assert_eq!(stranger.call(&address.to_string(), Bytes::new()).await, Err(CallError::NotSent));
     let mut raw = TcpStream::connect(address).await.unwrap();
     let mut greeting = [0; 21];
@@ -103,7 +105,7 @@ async fn without_the_secret_nothing_is_served() {
 #[tokio::test]
 async fn a_frame_of_an_impossible_length_ends_the_connection() {
     let (address, _echo, _running) = serve().await;
-    let client = PeerClient::new(Secret::new("ours"));
+    let client = PeerClient::new(Secret::new("ours"), Tls::none());
     client.call(&address.to_string(), Bytes::new()).await.unwrap();
     let mut raw = TcpStream::connect(address).await.unwrap();
     raw.write_all(&u32::MAX.to_be_bytes()).await.unwrap();

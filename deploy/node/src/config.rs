@@ -2,6 +2,7 @@
 //! message that names the key and where it came from.
 
 use crate::roles::Role;
+use meridian_link::TlsFiles;
 use meridian_ports::BackendUrl;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
@@ -70,6 +71,12 @@ pub struct LinkConfig {
     pub cores: Vec<String>,
     /// What edges and cores of the region know, and nobody else; at least 16 bytes.
     pub secret: Option<String>,
+    /// Mutual TLS, also between cores: the authority of all certificates, the own chain and its key (PEM files), and the
+    /// name in the certificates of cores. All or none.
+    pub tls_authority: Option<PathBuf>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub tls_name: Option<String>,
 }
 
 impl std::fmt::Debug for LinkConfig {
@@ -392,11 +399,31 @@ impl Config {
         if core && !self.link.cores.is_empty() {
             return refuse("link.cores: is for nodes with the edge role alone; this one uses its own core");
         }
+        let link = &self.link;
+        let tls = [link.tls_authority.is_some(), link.tls_certificate.is_some(), link.tls_key.is_some()];
+        if tls.contains(&true) && tls.contains(&false) {
+            return refuse("link.tls_authority, link.tls_certificate, link.tls_key: all or none");
+        }
+        if !tls[0] && link.tls_name.is_some() {
+            return refuse("link.tls_name: is for a link with certificates");
+        }
         let linked = self.link.listen.is_some() || !self.link.cores.is_empty();
         if linked && self.link.secret.as_ref().is_none_or(|secret| secret.len() < 16) {
             return refuse("link.secret: of at least 16 bytes, the same on every edge and core, is needed");
         }
         Ok(())
+    }
+
+    /// The certificates between the processes of the region, if there are any.
+    #[must_use]
+    pub fn link_tls(&self) -> Option<TlsFiles> {
+        let link = &self.link;
+        Some(TlsFiles {
+            authority: link.tls_authority.clone()?,
+            certificate: link.tls_certificate.clone()?,
+            key: link.tls_key.clone()?,
+            name: link.tls_name.clone().unwrap_or_else(|| "meridian-core".into()),
+        })
     }
 
     pub fn link_address(&self) -> Result<Option<SocketAddr>, ConfigError> {

@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::Context;
 use meridian_gateway::Gateway;
-use meridian_link::CoreHandle;
+use meridian_link::{CoreHandle, Tls};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -24,6 +24,8 @@ const ADDRESSES: &str = "listening.json";
 #[derive(Debug)]
 pub struct Node {
     config: Config,
+    /// Reads certificates again.
+    tls_keeper: Option<JoinHandle<()>>,
     core: Option<CoreRole>,
     gateway: Option<Gateway>,
     admin: Admin,
@@ -60,13 +62,20 @@ impl Node {
         let data_dir = &config.data_dir;
         std::fs::create_dir_all(data_dir)
             .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
+        let (tls, tls_keeper) = match config.link_tls() {
+            Some(files) => {
+                let (tls, keeping) = Tls::load(files).context("link.tls")?;
+                (tls, Some(tokio::spawn(keeping)))
+            }
+            None => (Tls::none(), None),
+        };
         let core = match config.has(Role::Core) {
-            true => Some(CoreRole::start(registry, &config).await?),
+            true => Some(CoreRole::start(registry, &config, tls.clone()).await?),
             false => None,
         };
         let handle = match &core {
             Some(core) => CoreHandle::new(core.local.clone()),
-            None => edge::connect(&config),
+            None => edge::connect(&config, tls),
         };
         let gateway = match config.has(Role::Edge) {
             true => Some(edge::start(&config, handle.clone()).await?),
@@ -83,12 +92,12 @@ impl Node {
         if let (Some(listen), Some(app)) = (listen, core.as_ref().and_then(|core| core.demo.as_ref())) {
             greet(listen, &data_dir.join(demo::FILE), app);
         }
-        Ok(Self { config, core, gateway, admin })
+        Ok(Self { config, tls_keeper, core, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
     async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { config, core, gateway, admin } = self;
+        let Self { config, tls_keeper, core, gateway, admin } = self;
         let patience = Duration::from_secs(config.gateway.drain_s);
         let (stopping, stopped) = watch::channel(false);
         let mut gateway = gateway.map(|gateway| tokio::spawn(gateway.run(wait_for(stopped.clone()))));
@@ -114,6 +123,9 @@ impl Node {
         }
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
+        }
+        if let Some(keeper) = tls_keeper {
+            keeper.abort();
         }
         remove_addresses(&config.data_dir.join(ADDRESSES));
         tracing::info!("stopped");

@@ -6,6 +6,7 @@ use crate::{
     peer::{Secret, greet},
     server::{CONNECTION_WINDOW, SESSIONS_PATH, STREAM_WINDOW},
     tasks::Tasks,
+    tls::Tls,
     wire::{self, Bad, pb},
 };
 use http::{Method, Request, StatusCode};
@@ -57,13 +58,17 @@ pub(super) struct Lost;
 
 impl Connection {
     /// Connects, and gives what the core says on the stream of sessions.
-    pub(super) async fn open(address: &str, secret: &Secret) -> io::Result<(Arc<Self>, Incoming)> {
-        timeout(CONNECT_DEADLINE, Self::handshake(address, secret)).await?
+    pub(super) async fn open(
+        address: &str,
+        (secret, tls): &(Secret, Tls),
+    ) -> io::Result<(Arc<Self>, Incoming)> {
+        timeout(CONNECT_DEADLINE, Self::handshake(address, secret, tls)).await?
     }
 
-    async fn handshake(address: &str, secret: &Secret) -> io::Result<(Arc<Self>, Incoming)> {
-        let mut stream = TcpStream::connect(address).await?;
+    async fn handshake(address: &str, secret: &Secret, tls: &Tls) -> io::Result<(Arc<Self>, Incoming)> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let mut stream = tls.connect(stream).await?;
         greet(&mut stream, secret).await?;
         let tasks = Tasks::default();
         let (mut rest, connection) = http2::Builder::new(tasks.clone())

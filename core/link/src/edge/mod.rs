@@ -10,7 +10,7 @@ mod pool;
 mod rest;
 mod session;
 
-use crate::{Attached, Body, Core, Login, Refusal, peer::Secret, tasks::Tasks};
+use crate::{Attached, Body, Core, Login, Refusal, peer::Secret, tasks::Tasks, tls::Tls};
 use async_trait::async_trait;
 use pool::Pool;
 use rest::Rest;
@@ -58,9 +58,14 @@ impl fmt::Debug for Cores {
 impl Cores {
     /// Connects to the cores at some addresses, which may change, and keeps connected until dropped.
     #[must_use]
-    pub fn connect(addresses: watch::Receiver<Vec<String>>, secret: Secret, patience: Patience) -> Self {
+    pub fn connect(
+        addresses: watch::Receiver<Vec<String>>,
+        secret: Secret,
+        tls: Tls,
+        patience: Patience,
+    ) -> Self {
         let tasks = Tasks::default();
-        let pool = Pool::new(secret, patience);
+        let pool = Pool::new((secret, tls), patience);
         tasks.spawn(pool::keep(pool.clone(), addresses));
         Self { rest: Rest::new(pool.clone()), pool, _tasks: tasks }
     }

@@ -1,7 +1,7 @@
 //! The cores of the region as this edge sees them, and which of them takes the next session.
 
 use super::{Patience, connection::Connection, member::Member, session::EdgeSession};
-use crate::{peer::Secret, tasks::Tasks};
+use crate::{peer::Secret, tasks::Tasks, tls::Tls};
 use futures_util::{StreamExt, stream};
 use rand::{Rng, seq::IndexedRandom};
 use std::{
@@ -20,7 +20,7 @@ const LONGEST_RECONNECT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    secret: Secret,
+    keys: (Secret, Tls),
     patience: Patience,
     members: Mutex<Vec<Member>>,
     changed: Notify,
@@ -28,9 +28,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(secret: Secret, patience: Patience) -> Arc<Self> {
+    pub(super) fn new(keys: (Secret, Tls), patience: Patience) -> Arc<Self> {
         let (members, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { secret, patience, members, changed, tasks: Tasks::default() })
+        Arc::new(Self { keys, patience, members, changed, tasks: Tasks::default() })
     }
 
     pub(super) fn patience(&self) -> Patience {
@@ -154,8 +154,8 @@ pub(super) async fn keep(pool: Arc<Pool>, mut addresses: watch::Receiver<Vec<Str
 async fn keep_one(pool: Weak<Pool>, address: String) {
     let mut pause = RECONNECT;
     loop {
-        let Some(secret) = pool.upgrade().map(|pool| pool.secret.clone()) else { return };
-        match Connection::open(&address, &secret).await {
+        let Some(keys) = pool.upgrade().map(|pool| pool.keys.clone()) else { return };
+        match Connection::open(&address, &keys).await {
             Ok((connection, body)) => {
                 let begun = Instant::now();
                 let up = Up { pool: pool.clone(), connection };

@@ -4,6 +4,7 @@ use super::{
     Secret,
     frame::{self, FRAME_LIMIT},
 };
+use crate::tls::{Tls, Wire};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncWriteExt, BufReader, BufWriter},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter},
     net::TcpStream,
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -45,14 +46,15 @@ struct Call {
 #[derive(Debug)]
 pub struct PeerClient {
     secret: Secret,
+    tls: Tls,
     connections: Mutex<HashMap<String, mpsc::Sender<Call>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl PeerClient {
     #[must_use]
-    pub fn new(secret: Secret) -> Self {
-        Self { secret, connections: Mutex::default(), tasks: Mutex::default() }
+    pub fn new(secret: Secret, tls: Tls) -> Self {
+        Self { secret, tls, connections: Mutex::default(), tasks: Mutex::default() }
     }
 
     /// Asks the core at an address. Gives up after ten seconds.
@@ -79,8 +81,9 @@ impl PeerClient {
 
     async fn connect(&self, address: &str) -> Result<mpsc::Sender<Call>, CallError> {
         let connecting = async {
-            let mut stream = TcpStream::connect(address).await?;
+            let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
+            let mut stream = self.tls.connect(stream).await?;
             frame::greet(&mut stream, &self.secret).await?;
             Ok::<_, std::io::Error>(stream)
         };
@@ -111,8 +114,8 @@ impl PeerClient {
 type Asked = Arc<Mutex<HashMap<u64, oneshot::Sender<Bytes>>>>;
 
 /// Runs a connection until it breaks or is idle. Calls without an answer learn it by their dropped senders.
-async fn carry(stream: TcpStream, calls: mpsc::Receiver<Call>) {
-    let (reader, writer) = stream.into_split();
+async fn carry(stream: Box<dyn Wire>, calls: mpsc::Receiver<Call>) {
+    let (reader, writer) = tokio::io::split(stream);
     let asked = Asked::default();
     let ended = tokio::select! {
         ended = send(BufWriter::new(writer), calls, &asked) => ended,
@@ -124,7 +127,7 @@ async fn carry(stream: TcpStream, calls: mpsc::Receiver<Call>) {
 }
 
 async fn send(
-    mut writer: BufWriter<tokio::net::tcp::OwnedWriteHalf>,
+    mut writer: BufWriter<impl AsyncWrite + Unpin>,
     mut calls: mpsc::Receiver<Call>,
     asked: &Asked,
 ) -> std::io::Result<()> {
@@ -157,10 +160,7 @@ async fn send(
     }
 }
 
-async fn receive(
-    mut reader: BufReader<tokio::net::tcp::OwnedReadHalf>,
-    asked: &Asked,
-) -> std::io::Result<()> {
+async fn receive(mut reader: BufReader<impl AsyncRead + Unpin>, asked: &Asked) -> std::io::Result<()> {
     while let Some((id, answer)) = frame::read(&mut reader).await? {
         let reply = asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         if let Some(reply) = reply {

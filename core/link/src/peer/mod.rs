@@ -8,7 +8,7 @@
 //! then, both ways   length(4) id(8) payload      the length counts id and payload, at most 16 MiB; big-endian
 //! ```
 //!
-//! Nothing is encrypted: the addresses belong on a private network.
+//! All of it inside mutual TLS where certificates are configured; else the addresses belong on a private network.
 
 mod client;
 mod frame;

@@ -1,11 +1,12 @@
 //! The answering end.
 
 use super::{Secret, frame};
+use crate::tls::{Tls, Wire};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncWriteExt, BufReader, BufWriter},
+    io::{AsyncWrite, AsyncWriteExt, BufReader, BufWriter},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
@@ -29,11 +30,12 @@ pub trait PeerHandler: Send + Sync + 'static {
 pub struct PeerServer {
     listener: TcpListener,
     secret: Secret,
+    tls: Tls,
 }
 
 impl PeerServer {
-    pub async fn bind(address: SocketAddr, secret: Secret) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, secret })
+    pub async fn bind(address: SocketAddr, secret: Secret, tls: Tls) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, secret, tls })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -49,7 +51,8 @@ impl PeerServer {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, self.secret.clone(), handler.clone(), permit));
+                    let (secret, tls) = (self.secret.clone(), self.tls.clone());
+                    connections.spawn(serve(stream, (secret, tls), handler.clone(), permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a core's connection was not accepted");
@@ -61,14 +64,19 @@ impl PeerServer {
 }
 
 async fn serve(
-    mut stream: TcpStream,
-    secret: Secret,
+    stream: TcpStream,
+    (secret, tls): (Secret, Tls),
     handler: Arc<dyn PeerHandler>,
     _permit: OwnedSemaphorePermit,
 ) {
     let served = async {
         stream.set_nodelay(true)?;
-        timeout(HANDSHAKE_DEADLINE, frame::admit(&mut stream, &secret)).await??;
+        let admitted = async {
+            let mut stream = tls.accept(stream).await?;
+            frame::admit(&mut stream, &secret).await?;
+            Ok::<_, io::Error>(stream)
+        };
+        let stream = timeout(HANDSHAKE_DEADLINE, admitted).await??;
         answer_all(stream, handler).await
     };
     if let Err(error) = served.await {
@@ -76,8 +84,8 @@ async fn serve(
     }
 }
 
-async fn answer_all(stream: TcpStream, handler: Arc<dyn PeerHandler>) -> io::Result<()> {
-    let (reader, writer) = stream.into_split();
+async fn answer_all(stream: Box<dyn Wire>, handler: Arc<dyn PeerHandler>) -> io::Result<()> {
+    let (reader, writer) = tokio::io::split(stream);
     let (answers, answered) = mpsc::channel(AT_ONCE);
     let reading = async {
         let mut reader = BufReader::new(reader);
@@ -102,7 +110,7 @@ async fn answer_all(stream: TcpStream, handler: Arc<dyn PeerHandler>) -> io::Res
 }
 
 async fn write_all(
-    mut writer: BufWriter<tokio::net::tcp::OwnedWriteHalf>,
+    mut writer: BufWriter<impl AsyncWrite + Unpin>,
     mut answered: mpsc::Receiver<(u64, Bytes)>,
 ) -> io::Result<()> {
     while let Some((id, answer)) = answered.recv().await {

@@ -8,6 +8,7 @@ use crate::{
     Body, BodyError, CoreHandle, empty_body,
     peer::{Secret, admit},
     tasks::Tasks,
+    tls::Tls,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -49,6 +50,7 @@ const PING: Duration = Duration::from_secs(5);
 pub struct LinkServer {
     listener: TcpListener,
     secret: Secret,
+    tls: Tls,
     sessions: Sessions,
 }
 
@@ -78,8 +80,9 @@ impl Drop for Seated {
 }
 
 impl LinkServer {
-    pub async fn bind(address: SocketAddr, secret: Secret) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, secret, sessions: Sessions::default() })
+    pub async fn bind(address: SocketAddr, secret: Secret, tls: Tls) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, secret, tls, sessions: Sessions::default() })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -100,8 +103,9 @@ impl LinkServer {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (secret, core, sessions) = (self.secret.clone(), core.clone(), self.sessions.clone());
-                    connections.spawn(serve(stream, peer, secret, core, sessions, permit));
+                    let (secret, tls) = (self.secret.clone(), self.tls.clone());
+                    let (core, sessions) = (core.clone(), self.sessions.clone());
+                    connections.spawn(serve(stream, peer, (secret, tls), core, sessions, permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an edge's connection was not accepted");
@@ -113,22 +117,28 @@ impl LinkServer {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
-    secret: Secret,
+    (secret, tls): (Secret, Tls),
     core: CoreHandle,
     sessions: Sessions,
     _permit: OwnedSemaphorePermit,
 ) {
     let admitted = async {
         stream.set_nodelay(true)?;
-        timeout(HANDSHAKE_DEADLINE, admit(&mut stream, &secret)).await?
+        let mut stream = tls.accept(stream).await?;
+        admit(&mut stream, &secret).await?;
+        Ok::<_, io::Error>(stream)
     };
-    if let Err(error) = admitted.await {
-        metrics::counter!("link_refused_total").increment(1);
-        tracing::warn!(%peer, %error, "not an edge of this region");
-        return;
-    }
+    let stream =
+        match timeout(HANDSHAKE_DEADLINE, admitted).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => stream,
+            Err(error) => {
+                metrics::counter!("link_refused_total").increment(1);
+                tracing::warn!(%peer, %error, "not an edge of this region");
+                return;
+            }
+        };
     let tasks = Tasks::default();
     let respond = {
         let tasks = tasks.clone();

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic)] // test code
 
+mod encrypted;
 mod rest;
 mod scripted;
 mod survival;

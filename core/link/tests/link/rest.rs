@@ -4,7 +4,7 @@ use crate::scripted::{ENOUGH, Region, SECRET, edge, start};
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use meridian_link::{Body, BodyError, Core, Cores, Patience, bytes_body, empty_body, peer::Secret};
+use meridian_link::{Body, BodyError, Core, Cores, Patience, Tls, bytes_body, empty_body, peer::Secret};
 use std::sync::Arc;
 use tokio::{
     sync::{mpsc, watch},
@@ -45,7 +45,8 @@ async fn bodies_stream_both_ways() {
     let stream = futures_util::stream::poll_fn(move |cx| parts.poll_recv(cx));
     let frames = futures_util::StreamExt::map(stream, |part| Ok::<_, BodyError>(Frame::data(part)));
     let answer = edge.rest(request("POST", "/echo", StreamBody::new(frames).boxed_unsync()));
-    let mut answer = timeout(ENOUGH, answer).await.expect("an answer before the request has ended").into_body();
+    let mut answer =
+        timeout(ENOUGH, answer).await.expect("an answer before the request has ended").into_body();
     // 64 MiB, each part answered before the next one is sent: nothing waits for the whole.
     for number in 0..64_u8 {
         sender.send(vec![number; 1 << 20].into()).await.unwrap();
@@ -64,7 +65,7 @@ async fn bodies_stream_both_ways() {
 #[tokio::test]
 async fn without_a_core_a_request_is_answered_503() {
     let (_, list) = watch::channel(vec!["127.0.0.1:1".to_owned()]);
-    let edge = Cores::connect(list, Secret::new(SECRET), Patience::default());
+    let edge = Cores::connect(list, Secret::new(SECRET), Tls::none(), Patience::default());
     let answer = timeout(ENOUGH, edge.rest(request("GET", "/org/app/users", empty_body()))).await.unwrap();
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["content-type"], "application/json");

@@ -5,8 +5,7 @@ use bytes::Bytes;
 use meridian_link::{
     Attached, Batch, Body, CloseReason, Core, CoreHandle, Cores, Credential, Device, LinkError, LinkServer,
     Login, Patience, PendingSend, Platform, PullRequest, Refusal, RouteTo, SendError, Sent, Session,
-    SessionEvent, Submission, Unread, bytes_body,
-    peer::Secret,
+    SessionEvent, Submission, Tls, Unread, bytes_body, peer::Secret,
 };
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
@@ -180,8 +179,12 @@ impl Running {
 }
 
 pub(crate) async fn start(region: &Arc<Region>) -> Running {
+    start_with(region, Tls::none()).await
+}
+
+pub(crate) async fn start_with(region: &Arc<Region>, tls: Tls) -> Running {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = LinkServer::bind(any, Secret::new(SECRET)).await.unwrap();
+    let server = LinkServer::bind(any, Secret::new(SECRET), tls).await.unwrap();
     let core = Arc::new(Scripted {
         region: region.clone(),
         ready: AtomicBool::new(true),
@@ -205,7 +208,7 @@ pub(crate) const QUICK: Patience = Patience {
 /// An edge's way to cores at these addresses, once at least one is ready.
 pub(crate) async fn edge(addresses: &[SocketAddr]) -> Cores {
     let (_, list) = watch::channel(addresses.iter().map(SocketAddr::to_string).collect());
-    let cores = Cores::connect(list, Secret::new(SECRET), QUICK);
+    let cores = Cores::connect(list, Secret::new(SECRET), Tls::none(), QUICK);
     until("a core is ready", || cores.is_ready()).await;
     cores
 }

@@ -156,7 +156,12 @@ async fn addresses_come_and_go() {
     let (first, second) = (start(&region).await, start(&region).await);
     let addresses = watch::Sender::new(vec![first.address.to_string()]);
     let secret = meridian_link::peer::Secret::new(crate::scripted::SECRET);
-    let edge = meridian_link::Cores::connect(addresses.subscribe(), secret, crate::scripted::QUICK);
+    let edge = meridian_link::Cores::connect(
+        addresses.subscribe(),
+        secret,
+        meridian_link::Tls::none(),
+        crate::scripted::QUICK,
+    );
     until("a core is ready", || edge.is_ready()).await;
     let mut alice = edge.attach(login("alice")).await.unwrap();
     addresses.send_replace(vec![second.address.to_string()]);

@@ -1,12 +1,11 @@
 //! Everything that edge and core say to each other arrives as it was said.
 
 use crate::scripted::{
-    ENOUGH, Region, Running, SECRET, at, conversation, edge, entry, live, login, start, submission, until,
+    ENOUGH, Region, Running, at, conversation, edge, entry, live, login, start, submission, until,
 };
 use meridian_link::{
     CloseReason, Core, Cores, Credential, LinkError, Patience, Platform, PullRequest, Refusal, RouteTo,
-    SendError, SessionEvent,
-    peer::Secret,
+    SendError, SessionEvent, Tls, peer::Secret,
 };
 use meridian_types::{MessageId, Millis};
 use std::{sync::Arc, time::Duration};
@@ -66,8 +65,16 @@ async fn sends_pulls_lists_and_acknowledgements() {
     assert_eq!(refused.await.unwrap(), Err(SendError::TooLarge { limit: 2 }));
 
     let unread = alice.session.unread().await.unwrap();
-    assert_eq!((unread[0].conversation.clone(), unread[0].position, unread[0].count), (conversation(), at(3), 2));
-    let pull = |after, max_entries| PullRequest { conversation: conversation(), after: at(after), max_entries, max_bytes: 9 };
+    assert_eq!(
+        (unread[0].conversation.clone(), unread[0].position, unread[0].count),
+        (conversation(), at(3), 2)
+    );
+    let pull = |after, max_entries| PullRequest {
+        conversation: conversation(),
+        after: at(after),
+        max_entries,
+        max_bytes: 9,
+    };
     let batch = alice.session.pull(pull(0, 1)).await.unwrap();
     assert_eq!((batch.position, batch.more), (at(5), true));
     let entries: Vec<_> = (1..=5).map(entry).collect();
@@ -137,7 +144,7 @@ async fn strangers_are_turned_away() {
     let (_, core, edge) = one().await;
     let (_, list) = watch::channel(vec![core.address.to_string()]);
     let patience = Patience { ping: Duration::from_millis(50), ..Patience::default() };
-    let stranger = Cores::connect(list, Secret::new("another secret"), patience);
+    let stranger = Cores::connect(list, Secret::new("another secret"), Tls::none(), patience);
     for noise in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0; 100], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = TcpStream::connect(core.address).await.unwrap();
         let _ = stream.write_all(noise).await;

@@ -5,7 +5,7 @@ use anyhow::Context;
 use meridian_api::{Api, ApiConfig};
 use meridian_chat::{Chat, ChatConfig, Region};
 use meridian_link::{
-    CoreHandle, LinkServer, Sessions,
+    CoreHandle, LinkServer, Sessions, Tls,
     peer::{PeerClient, PeerServer, Secret},
 };
 use meridian_server::{ChatPeers, LocalCore, PeerService};
@@ -28,7 +28,7 @@ pub(crate) struct CoreRole {
 }
 
 impl CoreRole {
-    pub(crate) async fn start(registry: &Registry, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn start(registry: &Registry, config: &Config, tls: Tls) -> anyhow::Result<Self> {
         let backends = Backends::open(registry, config).await?;
         let data = &backends.data;
         let (store, blobs) = (data.store.backend.clone(), data.blobs.backend.clone());
@@ -37,7 +37,7 @@ impl CoreRole {
             None => Chat::open(chat_config(config), store, blobs).await?,
             Some(listen) => {
                 let secret = Secret::new(config.cluster.secret.clone().unwrap_or_default());
-                let server = PeerServer::bind(listen, secret.clone())
+                let server = PeerServer::bind(listen, secret.clone(), tls.clone())
                     .await
                     .with_context(|| format!("cluster.listen: cannot listen on {listen}"))?;
                 let bound = server.local_addr()?.to_string();
@@ -45,7 +45,7 @@ impl CoreRole {
                     directory: backends.directory.backend.clone(),
                     soft: backends.soft.backend.clone(),
                     bus: backends.bus.backend.clone(),
-                    peers: Arc::new(ChatPeers(PeerClient::new(secret))),
+                    peers: Arc::new(ChatPeers(PeerClient::new(secret, tls.clone()))),
                     address: config.cluster.advertise.clone().unwrap_or(bound),
                     lease: Duration::from_millis(config.cluster.lease_ms),
                 };
@@ -61,7 +61,7 @@ impl CoreRole {
         let (mut link, mut sessions) = (None, Sessions::default());
         if let Some(listen) = config.link_address()? {
             let secret = Secret::new(config.link.secret.clone().unwrap_or_default());
-            let server = LinkServer::bind(listen, secret)
+            let server = LinkServer::bind(listen, secret, tls)
                 .await
                 .with_context(|| format!("link.listen: cannot listen on {listen}"))?;
             link = Some(server.local_addr()?);

@@ -3,15 +3,15 @@
 use crate::Config;
 use anyhow::Context;
 use meridian_gateway::{Gateway, GatewayConfig};
-use meridian_link::{CoreHandle, Cores, Patience, peer::Secret};
+use meridian_link::{CoreHandle, Cores, Patience, Tls, peer::Secret};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// The way to the cores of the configuration, for an edge that has none in its process.
-pub(crate) fn connect(config: &Config) -> CoreHandle {
+pub(crate) fn connect(config: &Config, tls: Tls) -> CoreHandle {
     let secret = Secret::new(config.link.secret.clone().unwrap_or_default());
     let (_, addresses) = watch::channel(config.link.cores.clone());
-    CoreHandle::new(Cores::connect(addresses, secret, Patience::default()))
+    CoreHandle::new(Cores::connect(addresses, secret, tls, Patience::default()))
 }
 
 pub(crate) async fn start(config: &Config, core: CoreHandle) -> anyhow::Result<Gateway> {
