@@ -11,11 +11,11 @@ mod visit;
 
 use crate::{admission::Admission, config::GatewayConfig, drain::Drain, tls::Tls};
 use access_log::AccessLog;
-use http::{HeaderName, Method, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use linger::Linger;
-use meridian_link::{Body, CoreHandle};
+use meridian_link::{Body, CoreHandle, empty_body};
 use preflight::NoContent;
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -94,6 +94,8 @@ async fn route(
 ) -> Response<Body> {
     match request.uri().path() {
         WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain, admission).await,
+        // A tunnel to somewhere.
+        _ if request.method() == Method::CONNECT => status(StatusCode::METHOD_NOT_ALLOWED),
         "/healthz" => health::alive(),
         "/readyz" => health::ready(core, drain),
         _ => {
@@ -102,6 +104,13 @@ async fn route(
             rest::forward(Request::from_parts(head, body), core, config).await
         }
     }
+}
+
+/// An answer that says nothing more.
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(empty_body());
+    *response.status_mut() = status;
+    response
 }
 
 /// A client's request id is kept when it is short and printable.

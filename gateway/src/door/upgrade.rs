@@ -1,6 +1,6 @@
 //! The WebSocket handshake, of HTTP/1.1 (RFC 6455, 4.2) and of HTTP/2 (RFC 8441, 5).
 
-use super::{Upgrade, Visit};
+use super::{Upgrade, Visit, status};
 use crate::{
     address::ClientAddress,
     admission::{self, Admission},
@@ -8,7 +8,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::ext::Protocol;
-use meridian_link::{Body, empty_body};
+use meridian_link::Body;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -111,11 +111,5 @@ fn upgrade_required(version: Version) -> Response<Body> {
 fn come_again() -> Response<Body> {
     let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
     response.headers_mut().insert(header::RETRY_AFTER, admission::retry_after().into());
-    response
-}
-
-fn status(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(empty_body());
-    *response.status_mut() = status;
     response
 }

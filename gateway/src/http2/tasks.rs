@@ -99,7 +99,7 @@ mod tests {
         let inner = spawner.clone();
         spawner.spawn(async move {
             let _held = (alive, inner);
-            pending().await
+            pending::<()>().await;
         });
         assert_eq!(tasks.idle_since(), None);
         drop(tasks);
