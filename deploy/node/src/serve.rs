@@ -90,7 +90,7 @@ impl Node {
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
         let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
             .await
-            .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
+            .with_context(|| format!("listen: cannot serve on {}", config.listen))?;
         let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)
             .await
             .with_context(|| format!("admin: cannot listen on {}", config.admin))?;
@@ -98,7 +98,7 @@ impl Node {
         write_addresses(&data_dir.join(ADDRESSES), listen, admin_address)?;
         tracing::info!(%listen, admin = %admin_address, data_dir = %data_dir.display(), "ready");
         if let Some(app) = demo {
-            greet(listen, &data_dir.join(demo::FILE), app.key.as_str());
+            greet(listen, config.gateway.tls().is_some(), &data_dir.join(demo::FILE), app.key.as_str());
         }
         Ok(Self { config, backends, core, peers, gateway, admin })
     }
@@ -158,6 +158,9 @@ fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
         ping_interval: Duration::from_secs(config.gateway.ping_s),
         max_frame_bytes: config.gateway.frame_limit,
         drain_timeout: Duration::from_secs(config.gateway.drain_s),
+        tls: config.gateway.tls(),
+        logins_per_second: config.gateway.logins_per_second,
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
         ..GatewayConfig::default()
     })
 }
@@ -177,9 +180,10 @@ fn remove_addresses(path: &Path) {
 }
 
 #[allow(clippy::print_stdout)] // what a person who has just started the server reads
-fn greet(listen: SocketAddr, credentials: &Path, app_key: &str) {
+fn greet(listen: SocketAddr, tls: bool, credentials: &Path, app_key: &str) {
+    let s = if tls { "s" } else { "" };
     println!(
-        "\nMeridian is ready.\n  REST       http://{listen}\n  WebSocket  ws://{listen}/websocket\n  \
+        "\nMeridian is ready.\n  REST       http{s}://{listen}\n  WebSocket  ws{s}://{listen}/websocket\n  \
          App key    {app_key}   (anyone may register users in this demo app)\n  Secrets    {}\n",
         credentials.display()
     );
