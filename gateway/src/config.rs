@@ -1,6 +1,15 @@
 //! Settings of the gateway.
 
-use std::{net::SocketAddr, time::Duration};
+use crate::address::Network;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Where the certificate and its key are, both PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate and what leads from it to a root, in that order.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
 
 /// Settings of one gateway. The defaults suit a node that faces the internet through a load balancer or directly.
 #[derive(Clone, Debug)]
@@ -10,7 +19,25 @@ pub struct GatewayConfig {
     /// Connections at one time, HTTP and WebSocket together; one more is answered 503 and closed. Leave room below
     /// the process's open-file limit.
     pub max_connections: usize,
-    /// Within this time the first request head must be there.
+    /// With it every connection is TLS. The files are looked at again while the gateway runs.
+    pub tls: Option<TlsFiles>,
+    /// How often the files of [`GatewayConfig::tls`] are looked at.
+    pub tls_reload_interval: Duration,
+    /// TLS handshakes at one time. Others wait, as long as a handshake may take.
+    pub max_handshakes: usize,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Requests and WebSockets of one HTTP/2 connection at one time.
+    pub max_streams: u32,
+    /// WebSockets of one HTTP/2 connection. Each counts as a connection in [`GatewayConfig::max_connections`].
+    pub max_stream_websockets: usize,
+    /// WebSockets that may be opened per second, and at once after a quiet time. 0 per second: no limit.
+    pub logins_per_second: u32,
+    pub login_burst: u32,
+    /// WebSockets that may wait for their turn, and how long. What cannot be is answered 503.
+    pub max_waiting_logins: usize,
+    pub login_wait: Duration,
+    /// Within this time the first request head must be there. A TLS handshake has the same time, before that.
     pub header_timeout: Duration,
     /// How long a connection may stay without the next request head. Longer than the idle time of a load balancer in
     /// front, so that it never reuses a connection that is being closed.
@@ -54,6 +81,16 @@ impl Default for GatewayConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 15_000,
+            tls: None,
+            tls_reload_interval: Duration::from_secs(5),
+            max_handshakes: 1024,
+            trusted_proxies: Vec::new(),
+            max_streams: 128,
+            max_stream_websockets: 32,
+            logins_per_second: 500,
+            login_burst: 1000,
+            max_waiting_logins: 4096,
+            login_wait: Duration::from_secs(5),
             header_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             max_header_bytes: 16 * 1024,

@@ -7,16 +7,22 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
+mod admission;
 mod config;
 mod connection;
 mod door;
 mod drain;
 mod gauge;
+mod http2;
 mod listener;
+mod preface;
 mod protocols;
 mod stall;
+mod tls;
 mod websocket;
 
-pub use config::GatewayConfig;
+pub use address::{Network, NetworkError};
+pub use config::{GatewayConfig, TlsFiles};
 pub use listener::Gateway;
 pub use protocols::msync;

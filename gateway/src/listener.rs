@@ -5,6 +5,7 @@ use crate::{
     connection,
     door::Door,
     drain::{self, Drain, DrainSwitch},
+    tls::{self, Reload, Tls},
 };
 use meridian_link::CoreHandle;
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -29,15 +30,21 @@ pub struct Gateway {
     core: CoreHandle,
     switch: DrainSwitch,
     drain: Drain,
+    tls: Option<(Tls, Reload)>,
 }
 
 impl Gateway {
-    /// Listens, so that from now on connections wait in the backlog. Serves nothing before [`Gateway::run`].
+    /// Listens, so that from now on connections wait in the backlog. Serves nothing before [`Gateway::run`]. A
+    /// certificate that cannot be used is an error of kind `InvalidInput` that says why.
     pub async fn bind(config: GatewayConfig, core: CoreHandle) -> io::Result<Self> {
+        let tls = match config.tls.clone() {
+            Some(files) => Some(tls::load(files, config.max_handshakes).await.map_err(unusable)?),
+            None => None,
+        };
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let (switch, drain) = drain::drain();
-        Ok(Self { listener, address, config: Arc::new(config), core, switch, drain })
+        Ok(Self { listener, address, config: Arc::new(config), core, switch, drain, tls })
     }
 
     #[must_use]
@@ -48,10 +55,16 @@ impl Gateway {
     /// Serves until `shutdown` resolves; then refuses new connections, tells the others, and waits for them up to
     /// [`GatewayConfig::drain_timeout`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, address, config, core, switch, drain } = self;
-        let door = Door::new(core, config.clone(), drain);
+        let Self { listener, address, config, core, switch, drain, tls } = self;
         let permits = Arc::new(Semaphore::new(config.max_connections));
+        let (tls, reload) = tls.unzip();
+        let door = Door::new(core, config.clone(), drain, permits.clone(), tls);
         let mut connections = JoinSet::new();
+        // Ends with this function.
+        let mut certificates = JoinSet::new();
+        if let Some(reload) = reload {
+            certificates.spawn(reload.run(config.tls_reload_interval));
+        }
         tracing::info!(%address, "gateway listens");
 
         let mut shutdown = std::pin::pin!(shutdown);
@@ -67,7 +80,7 @@ impl Gateway {
                                 serve.await;
                             });
                         }
-                        Err(_) => turn_away(&stream),
+                        Err(_) => turn_away(&stream, config.tls.is_some()),
                     },
                     Err(error) => pause_after(&error).await,
                 },
@@ -87,10 +100,17 @@ impl Gateway {
     }
 }
 
+fn unusable(error: tls::CertificateError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
 /// One write that may fail, so that a flood cannot make the listener wait.
-fn turn_away(stream: &TcpStream) {
+fn turn_away(stream: &TcpStream, tls: bool) {
     metrics::counter!("gateway_connections_refused_total").increment(1);
-    let _ = stream.try_write(FULL);
+    // A client that speaks TLS could not read it, and a handshake is more than one write.
+    if !tls {
+        let _ = stream.try_write(FULL);
+    }
 }
 
 /// A connection that was reset before it was accepted costs nothing; anything else, such as no more file

@@ -6,9 +6,14 @@
 
 use bytes::{Buf, Bytes};
 use futures_util::{SinkExt, StreamExt, future::BoxFuture};
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -20,6 +25,8 @@ use tokio_tungstenite::{
 };
 
 const BUFFER: usize = 4096;
+/// What [`Pieces`] gives on at once.
+const PIECE: usize = 2 * BUFFER;
 /// Bytes per second below which a client counts as not reading.
 const SLOWEST: u64 = 4096;
 /// How long the peer may take to answer a close.
@@ -87,6 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         };
         timeout(limit, write).await.map_err(|_| timed_out())??;
         self.broken = false;
+        // TLS may keep the end until it is flushed.
+        self.dirty = true;
         Ok(())
     }
 
@@ -133,6 +142,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         };
         // Whatever happens here, the connection ends now.
         let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// Takes little at a time. A stream of HTTP/2 would copy all that it is given at once, and has no progress to show
+/// before all of that is gone.
+#[derive(Debug)]
+pub(crate) struct Pieces<S>(pub(crate) S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for Pieces<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Pieces<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(PIECE)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

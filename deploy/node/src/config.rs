@@ -2,6 +2,7 @@
 //! message that names the key and where it came from.
 
 use crate::roles::Role;
+use meridian_gateway::Network;
 use meridian_link::TlsFiles;
 use meridian_ports::BackendUrl;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -150,6 +151,24 @@ pub struct GatewayConfig {
     pub frame_limit: usize,
     /// How long a stop waits for connections to end, in seconds.
     pub drain_s: u64,
+    /// PEM file of the certificate and what leads from it to a root. With it every connection is TLS.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its key. Both are looked at again while the server runs.
+    pub tls_key: Option<PathBuf>,
+    /// WebSockets that may be opened per second, on average; 0: no limit.
+    pub logins_per_second: u32,
+    /// Proxies that are believed what they say of clients: addresses or `address/prefix`, as a list or separated by
+    /// commas.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl GatewayConfig {
+    /// Both files or none, which `Config::check` has seen to.
+    pub(crate) fn tls(&self) -> Option<meridian_gateway::TlsFiles> {
+        let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
+        Some(meridian_gateway::TlsFiles { certificate, key })
+    }
 }
 
 /// The chat logic.
@@ -221,6 +240,21 @@ fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, B
         .collect()
 }
 
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    // Environment variables have no lists.
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of networks, or text with commas")]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    let texts = match Texts::deserialize(deserializer)? {
+        Texts::One(text) => text.split(',').map(|text| text.trim().to_owned()).collect(),
+        Texts::Many(texts) => texts,
+    };
+    texts.iter().filter(|text| !text.is_empty()).map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".into(), format: LogFormat::Text }
@@ -229,7 +263,17 @@ impl Default for LogConfig {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { connections: 15_000, idle_s: 150, ping_s: 30, frame_limit: 64 * 1024, drain_s: 10 }
+        Self {
+            connections: 15_000,
+            idle_s: 150,
+            ping_s: 30,
+            frame_limit: 64 * 1024,
+            drain_s: 10,
+            tls_certificate: None,
+            tls_key: None,
+            logins_per_second: 500,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -339,6 +383,10 @@ impl Config {
             }
         }
         self.check_link()?;
+        if self.gateway.tls_certificate.is_some() != self.gateway.tls_key.is_some() {
+            let text = "gateway.tls_certificate: it and gateway.tls_key belong together";
+            return Err(ConfigError(text.into()));
+        }
         let sharded = self.store.scheme() == "sharded";
         if sharded == self.shards.is_empty() {
             let text = "shards: a [shards] table and store = \"sharded:\" belong together";
@@ -554,6 +602,10 @@ mod tests {
             ("[gateway]\nidle = 5", None, "gateway.idle"),
             ("[gateway]\nidle_s = \"soon\"", None, "gateway.idle_s"),
             ("[gateway]\nidle_s = 0", None, "gateway.idle_s"),
+            ("[gateway]\ntls_key = \"key.pem\"", None, "gateway.tls_certificate"),
+            ("[gateway]\ntrusted_proxies = [\"10.0.0.0/33\"]", None, "gateway.trusted_proxies"),
+            ("[gateway]\ntrusted_proxies = 10", None, "gateway.trusted_proxies"),
+            ("", Some(("MERIDIAN_GATEWAY_TRUSTED_PROXIES", "proxy")), "MERIDIAN_GATEWAY_TRUSTED_PROXIES"),
             ("listen = \"nowhere\"", None, "listen"),
             ("region = 64", None, "region"),
             ("", Some(("MERIDIAN_GATEWAY_IDLE_S", "soon")), "MERIDIAN_GATEWAY_IDLE_S"),
@@ -580,6 +632,16 @@ mod tests {
             assert!(error.contains(key), "{toml:?} {environment:?}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn proxies_are_a_list_or_text() {
+        let list = load("[gateway]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]", &[]).unwrap();
+        let text = load("", &[("MERIDIAN_GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8, ::1")]).unwrap();
+        assert_eq!(list.gateway.trusted_proxies.len(), 2);
+        assert_eq!(list.gateway.trusted_proxies, text.gateway.trusted_proxies);
+        let none = load("", &[("MERIDIAN_GATEWAY_TRUSTED_PROXIES", "")]).unwrap();
+        assert!(none.gateway.trusted_proxies.is_empty());
     }
 
     #[test]

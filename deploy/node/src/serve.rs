@@ -90,7 +90,7 @@ impl Node {
         let (listen_text, link_text) = (text(listen), text(link));
         tracing::info!(listen = listen_text, link = link_text, admin = %admin.local_addr(), data_dir = %data_dir.display(), "ready");
         if let (Some(listen), Some(app)) = (listen, core.as_ref().and_then(|core| core.demo.as_ref())) {
-            greet(listen, &data_dir.join(demo::FILE), app);
+            greet(listen, config.gateway.tls().is_some(), &data_dir.join(demo::FILE), app);
         }
         Ok(Self { config, tls_keeper, core, gateway, admin })
     }
@@ -169,9 +169,10 @@ fn remove_addresses(path: &Path) {
 }
 
 #[allow(clippy::print_stdout)] // what a person who has just started the server reads
-fn greet(listen: SocketAddr, credentials: &Path, app_key: &str) {
+fn greet(listen: SocketAddr, tls: bool, credentials: &Path, app_key: &str) {
+    let s = if tls { "s" } else { "" };
     println!(
-        "\nMeridian is ready.\n  REST       http://{listen}\n  WebSocket  ws://{listen}/websocket\n  \
+        "\nMeridian is ready.\n  REST       http{s}://{listen}\n  WebSocket  ws{s}://{listen}/websocket\n  \
          App key    {app_key}   (anyone may register users in this demo app)\n  Secrets    {}\n",
         credentials.display()
     );

@@ -1,8 +1,9 @@
 //! One line and two measurements per request. Never a query (it may hold a secret), a header or a name of a person.
 
 use super::REQUEST_ID;
+use crate::address::Peer;
 use futures_util::future::{BoxFuture, FutureExt};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use std::{
     task::{Context, Poll},
     time::Instant,
@@ -39,6 +40,8 @@ where
         let begun = Instant::now();
         let method = request.method().clone();
         let area = area(request.uri().path());
+        let protocol = protocol(request.version());
+        let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
         let id = request.headers().get(REQUEST_ID).cloned();
         let response = self.0.call(request);
         async move {
@@ -53,6 +56,8 @@ where
                 tracing::info!(
                     %method,
                     area,
+                    protocol,
+                    tls,
                     status,
                     duration_ms = elapsed.as_millis(),
                     request_id = id.as_ref().and_then(|id| id.to_str().ok()),
@@ -62,6 +67,14 @@ where
             Ok(response)
         }
         .boxed()
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
     }
 }
 

@@ -1,34 +1,31 @@
 //! The door: what every HTTP request meets, from top to bottom, and where it goes.
 
 mod access_log;
+mod client;
 mod health;
 mod linger;
 mod preflight;
 mod rest;
 mod upgrade;
+mod visit;
 
-use crate::{config::GatewayConfig, drain::Drain};
+use crate::{admission::Admission, config::GatewayConfig, drain::Drain, tls::Tls};
 use access_log::AccessLog;
-use http::{HeaderName, Method, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use linger::Linger;
-use meridian_link::{Body, CoreHandle};
+use meridian_link::{Body, CoreHandle, empty_body};
 use preflight::NoContent;
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
 use tower_http::{
     cors::{Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
+
+pub(crate) use visit::{Room, Upgrade, Visit};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const WEBSOCKET_PATH: &str = "/websocket";
@@ -41,6 +38,9 @@ pub(crate) struct Door {
     pub(crate) core: CoreHandle,
     pub(crate) config: Arc<GatewayConfig>,
     pub(crate) drain: Drain,
+    /// One per connection that may be, WebSockets over HTTP/2 included.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) tls: Option<Tls>,
     service: DoorService,
 }
 
@@ -50,50 +50,34 @@ impl fmt::Debug for Door {
     }
 }
 
-/// What a connection and its requests tell each other.
-#[derive(Debug, Default)]
-pub(crate) struct Visit {
-    begun: AtomicBool,
-    upgrade: Mutex<Option<hyper::upgrade::OnUpgrade>>,
-}
-
-impl Visit {
-    /// A request head has arrived.
-    pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    fn leave_upgrade(&self, upgrade: hyper::upgrade::OnUpgrade) {
-        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
-    }
-
-    pub(crate) fn take_upgrade(&self) -> Option<hyper::upgrade::OnUpgrade> {
-        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 impl Door {
-    pub(crate) fn new(core: CoreHandle, config: Arc<GatewayConfig>, drain: Drain) -> Self {
+    pub(crate) fn new(
+        core: CoreHandle,
+        config: Arc<GatewayConfig>,
+        drain: Drain,
+        permits: Arc<Semaphore>,
+        tls: Option<Tls>,
+    ) -> Self {
+        let admission = Arc::new(Admission::new(&config));
         let routes = service_fn({
             let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
             move |request: Request<Incoming>| {
                 let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
-                async move { Ok::<_, Infallible>(route(request, &core, &config, &drain).await) }
+                let admission = admission.clone();
+                async move { Ok::<_, Infallible>(route(request, &core, &config, &drain, &admission).await) }
             }
         });
+        let trusted = config.clone();
         let service = ServiceBuilder::new()
             .map_request(drop_odd_request_id)
+            .map_request(move |request| client::find(request, &trusted.trusted_proxies))
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             .layer_fn(AccessLog::new)
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer_fn(NoContent::new)
             .layer(cors())
             .service(routes);
-        Self { core, config, drain, service: BoxCloneSyncService::new(service) }
+        Self { core, config, drain, permits, tls, service: BoxCloneSyncService::new(service) }
     }
 
     pub(crate) fn service(&self) -> DoorService {
@@ -106,9 +90,12 @@ async fn route(
     core: &CoreHandle,
     config: &GatewayConfig,
     drain: &Drain,
+    admission: &Admission,
 ) -> Response<Body> {
     match request.uri().path() {
-        WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain),
+        WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain, admission).await,
+        // A tunnel to somewhere.
+        _ if request.method() == Method::CONNECT => status(StatusCode::METHOD_NOT_ALLOWED),
         "/healthz" => health::alive(),
         "/readyz" => health::ready(core, drain),
         _ => {
@@ -117,6 +104,13 @@ async fn route(
             rest::forward(Request::from_parts(head, body), core, config).await
         }
     }
+}
+
+/// An answer that says nothing more.
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(empty_body());
+    *response.status_mut() = status;
+    response
 }
 
 /// A client's request id is kept when it is short and printable.

@@ -8,14 +8,18 @@ use meridian_types::msync::{
 };
 use prost::Message as _;
 use std::net::SocketAddr;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message},
 };
 
-pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) socket: WebSocketStream<S>,
 }
 
 pub(crate) fn jid(name: &str) -> Jid {
@@ -52,7 +56,9 @@ impl Client {
         assert_eq!(answer.unread.len(), expected);
         (client, seat)
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn provision(&mut self) -> Provision {
         self.send_login().await;
         self.read_as(Command::Provision).await

@@ -207,6 +207,11 @@ impl Core for Scripted {
                 self.0.released.notified().await;
                 ::http::Response::new(bytes_body("{}"))
             }
+            "/org/app/forwarded" => {
+                let said = |name| request.headers().get_all(name).iter().cloned().collect::<Vec<_>>();
+                let text = format!("{:?} {:?}", said("x-forwarded-for"), said("x-forwarded-proto"));
+                ::http::Response::new(bytes_body(text))
+            }
             "/org/app/echo" => ::http::Response::new(request.into_body()),
             "/org/app/large" => ::http::Response::new(
                 http_body_util::Full::new(Bytes::from(vec![b'x'; 64 << 20]))
@@ -223,6 +228,17 @@ impl Core for Scripted {
 
     fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Relaxed)
+    }
+}
+
+fn script(seats: mpsc::UnboundedSender<Seat>) -> Script {
+    Script {
+        attach: Mutex::new(Attach::Accept),
+        ready: AtomicBool::new(true),
+        event_room: AtomicUsize::new(256),
+        held: Notify::new(),
+        released: Notify::new(),
+        seats,
     }
 }
 
@@ -245,15 +261,7 @@ impl Stage {
             GatewayConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..GatewayConfig::default() };
         change(&mut config);
         let (seat, seats) = mpsc::unbounded_channel();
-        let script = Script {
-            attach: Mutex::new(Attach::Accept),
-            ready: AtomicBool::new(true),
-            event_room: AtomicUsize::new(256),
-            held: Notify::new(),
-            released: Notify::new(),
-            seats: seat,
-        };
-        let script = Arc::new(script);
+        let script = Arc::new(script(seat));
         let gateway = Gateway::bind(config, CoreHandle::new(Scripted(script.clone()))).await.unwrap();
         let address = gateway.local_addr();
         let (shutdown, stop) = oneshot::channel();
@@ -344,4 +352,9 @@ pub(crate) fn unread(peer: &str, seq: u64, count: u32) -> Unread {
 
 pub(crate) fn batch(seqs: std::ops::RangeInclusive<u64>, position: u64, more: bool) -> Batch {
     Batch { entries: seqs.map(entry).collect(), position: at(position), more }
+}
+
+/// A core that nobody will ask.
+pub(crate) fn idle_core() -> CoreHandle {
+    CoreHandle::new(Scripted(Arc::new(script(mpsc::unbounded_channel().0))))
 }

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
+mod admission;
 mod client;
 mod core;
+mod h2;
+mod h2_limits;
 mod histories;
 mod http;
 mod limits;
 mod login;
 mod queues;
 mod sends;
+mod tls;

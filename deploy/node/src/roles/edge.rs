@@ -17,7 +17,7 @@ pub(crate) fn connect(config: &Config, tls: Tls) -> CoreHandle {
 pub(crate) async fn start(config: &Config, core: CoreHandle) -> anyhow::Result<Gateway> {
     Gateway::bind(gateway_config(config)?, core)
         .await
-        .with_context(|| format!("listen: cannot listen on {}", config.listen))
+        .with_context(|| format!("listen: cannot serve on {}", config.listen))
 }
 
 fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
@@ -28,6 +28,9 @@ fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
         ping_interval: Duration::from_secs(config.gateway.ping_s),
         max_frame_bytes: config.gateway.frame_limit,
         drain_timeout: Duration::from_secs(config.gateway.drain_s),
+        tls: config.gateway.tls(),
+        logins_per_second: config.gateway.logins_per_second,
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
         ..GatewayConfig::default()
     })
 }

@@ -138,6 +138,7 @@ mod tests {
         match credential(frame)? {
             Credential::Token(token) => Some(token),
             Credential::Password(password) => Some(format!("password {password}")),
+            Credential::Resume(_) => panic!("not from a client"),
         }
     }
 
