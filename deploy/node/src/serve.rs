@@ -10,7 +10,7 @@ use meridian_link::{
     peer::{PeerClient, PeerServer, Secret},
 };
 use meridian_server::{ChatPeers, LocalCore, PeerService};
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -90,7 +90,15 @@ impl Node {
         let core = LocalCore::new(chat.clone(), Api::new(chat.clone(), ApiConfig::default()));
         let gateway = Gateway::bind(gateway_config(&config)?, CoreHandle::local(core.clone()))
             .await
-            .with_context(|| format!("listen: cannot serve on {}", config.listen))?;
+            .map_err(|error| {
+                let key = match error.kind() {
+                    io::ErrorKind::InvalidInput if config.gateway.tls().is_some() => {
+                        "gateway.tls_certificate"
+                    }
+                    _ => "listen",
+                };
+                anyhow::Error::new(error).context(format!("{key}: cannot serve on {}", config.listen))
+            })?;
         let admin = Admin::bind(config.admin_address()?, chat, core.clone(), metrics)
             .await
             .with_context(|| format!("admin: cannot listen on {}", config.admin))?;
