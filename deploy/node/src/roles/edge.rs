@@ -1,10 +1,9 @@
 //! The edge role: the gateway, and its way to the cores.
 
 use crate::Config;
-use anyhow::Context;
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::{CoreHandle, Cores, Patience, Tls, peer::Secret};
-use std::time::Duration;
+use std::{io, time::Duration};
 use tokio::sync::watch;
 
 /// The way to the cores of the configuration, for an edge that has none in its process.
@@ -15,9 +14,13 @@ pub(crate) fn connect(config: &Config, tls: Tls) -> CoreHandle {
 }
 
 pub(crate) async fn start(config: &Config, core: CoreHandle) -> anyhow::Result<Gateway> {
-    Gateway::bind(gateway_config(config)?, core)
-        .await
-        .with_context(|| format!("listen: cannot serve on {}", config.listen))
+    Gateway::bind(gateway_config(config)?, core).await.map_err(|error| {
+        let key = match error.kind() {
+            io::ErrorKind::InvalidInput if config.gateway.tls().is_some() => "gateway.tls_certificate",
+            _ => "listen",
+        };
+        anyhow::Error::new(error).context(format!("{key}: cannot serve on {}", config.listen))
+    })
 }
 
 fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
