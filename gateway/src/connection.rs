@@ -6,7 +6,7 @@ use crate::{
     gauge::Counted,
     http2,
     preface::{self, Protocol},
-    protocols::msync,
+    protocols::{Caller, Protocol as Speaks, json, msync},
     stall::WriteDeadline,
     tls,
     websocket::Socket,
@@ -28,10 +28,10 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
-/// A connection that became a WebSocket, and where its client is.
+/// A connection that became a WebSocket, and whose it is.
 enum Opened {
-    Plain(Box<Socket<TcpStream>>, IpAddr),
-    Tls(Box<Socket<TlsStream<WriteDeadline<TcpStream>>>>, IpAddr),
+    Plain(Box<Socket<TcpStream>>, Caller),
+    Tls(Box<Socket<TlsStream<WriteDeadline<TcpStream>>>>, Caller),
 }
 
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
@@ -48,12 +48,15 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
 }
 
 /// The session of a WebSocket, whatever carries it.
-pub(crate) fn session<S>(socket: Box<Socket<S>>, door: Door, client: IpAddr) -> BoxFuture<'static, ()>
+pub(crate) fn session<S>(socket: Box<Socket<S>>, door: Door, caller: Caller) -> BoxFuture<'static, ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Door { core, config, drain, .. } = door;
-    msync::serve(socket, core, config, drain, Some(client))
+    match caller.speaks {
+        Speaks::Msync => msync::serve(socket, core, config, drain, Some(caller.address)),
+        Speaks::Json => json::serve(socket, core, config, drain, Some(caller.address)),
+    }
 }
 
 /// Serves HTTP; gives the WebSocket if the connection became one.
@@ -79,10 +82,10 @@ async fn http_phase(stream: TcpStream, peer: IpAddr, door: &Door) -> Option<Open
             http2::serve(stream, peer, door, first_bytes_by).await;
             return None;
         }
-        let (stream, read, client) = http1(stream, peer, door, first_bytes_by).await?;
+        let (stream, read, caller) = http1(stream, peer, door, first_bytes_by).await?;
         let stream = stream.into_inner().into_inner();
         let socket = Socket::new(stream, read, config.max_frame_bytes, config.write_timeout).await;
-        return Some(Opened::Plain(Box::new(socket), client));
+        return Some(Opened::Plain(Box::new(socket), caller));
     };
     let peer = Peer { address: peer, tls: true };
     let stream = tokio::select! {
@@ -94,18 +97,18 @@ async fn http_phase(stream: TcpStream, peer: IpAddr, door: &Door) -> Option<Open
         http2::serve(stream, peer, door, first_head_by).await;
         return None;
     }
-    let (stream, read, client) = http1(stream, peer, door, first_head_by).await?;
+    let (stream, read, caller) = http1(stream, peer, door, first_head_by).await?;
     let socket = Socket::new(stream, read, config.max_frame_bytes, config.write_timeout).await;
-    Some(Opened::Tls(Box::new(socket), client))
+    Some(Opened::Tls(Box::new(socket), caller))
 }
 
-/// HTTP/1.1; gives the stream, what was read of it too much, and the client's address if it became a WebSocket.
+/// HTTP/1.1; gives the stream, what was read of it too much, and whose it is if it became a WebSocket.
 fn http1<S>(
     stream: S,
     peer: Peer,
     door: &Door,
     first_head_by: Instant,
-) -> BoxFuture<'_, Option<(S, Bytes, IpAddr)>>
+) -> BoxFuture<'_, Option<(S, Bytes, Caller)>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -119,7 +122,7 @@ where
             tracing::error!("an upgraded connection has an unknown stream");
             return None;
         };
-        Some((parts.io.into_inner(), parts.read_buf, upgrade.client))
+        Some((parts.io.into_inner(), parts.read_buf, upgrade.caller))
     })
 }
 

@@ -137,10 +137,10 @@ where
 
 /// A WebSocket on one stream, from the answer to its handshake to its end.
 async fn websocket(upgrade: Upgrade, door: Door) {
-    let Upgrade { stream, client, places } = upgrade;
+    let Upgrade { stream, caller, places } = upgrade;
     let _places = places;
     if let Some(socket) = open(stream, &door).await {
-        session(socket, door, client).await;
+        session(socket, door, caller).await;
     }
 }
 

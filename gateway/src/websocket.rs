@@ -19,7 +19,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error, Message,
+        Error, Message, Utf8Bytes,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -36,6 +36,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Socket<S> {
     stream: WebSocketStream<S>,
     write_timeout: Duration,
+    /// What is fed are texts, in UTF-8.
+    texts: bool,
     /// Something waits for a flush.
     dirty: bool,
     /// A write broke off in the middle of a frame: nothing more can be said.
@@ -53,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             .max_frame_size(Some(max_message));
         let stream =
             WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await;
-        Self { stream, write_timeout, dirty: false, broken: false }
+        Self { stream, write_timeout, texts: false, dirty: false, broken: false }
     }
 
     /// The next message; `None` when the peer has closed. Cancel-safe.
@@ -61,10 +63,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         self.stream.next().await
     }
 
-    /// Puts a binary message into the buffer, or writes it when it is large.
+    /// From here on messages are texts.
+    pub(crate) fn speak_text(&mut self) {
+        self.texts = true;
+    }
+
+    /// Puts a message into the buffer, or writes it when it is large.
     pub(crate) async fn feed(&mut self, frame: Bytes) -> Result<(), Error> {
         if frame.len() <= BUFFER {
-            self.feed_message(Message::Binary(frame)).await
+            let message = match self.texts {
+                true => Message::Text(Utf8Bytes::try_from(frame)?),
+                false => Message::Binary(frame),
+            };
+            self.feed_message(message).await
         } else {
             self.write_large(frame).await
         }
@@ -81,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         self.flush().await?;
         self.broken = true;
         let limit = self.write_timeout + Duration::from_secs(frame.len() as u64 / SLOWEST);
-        let mut bytes = frame_header(frame.len()).chain(frame);
+        let mut bytes = frame_header(self.texts, frame.len()).chain(frame);
         let write = async {
             // A deadline for each step as well: a client that does not read at all is noticed sooner.
             while bytes.has_remaining() {
@@ -178,9 +189,9 @@ fn timed_out() -> Error {
     Error::Io(io::ErrorKind::TimedOut.into())
 }
 
-/// The header of a final, unmasked binary frame of more than 125 bytes (RFC 6455, 5.2).
-fn frame_header(length: usize) -> Bytes {
-    let mut header = vec![0x82];
+/// The header of a final, unmasked frame of more than 125 bytes (RFC 6455, 5.2).
+fn frame_header(text: bool, length: usize) -> Bytes {
+    let mut header = vec![if text { 0x81 } else { 0x82 }];
     match u16::try_from(length) {
         Ok(length) => {
             header.push(126);

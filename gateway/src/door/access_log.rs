@@ -95,7 +95,7 @@ fn area(path: &str) -> &'static str {
         "sdk",
     ];
     match path {
-        "/websocket" => return "websocket",
+        "/websocket" | "/ws/v1" => return "websocket",
         "/healthz" | "/readyz" => return HEALTH,
         _ => {}
     }

@@ -9,7 +9,7 @@ mod rest;
 mod upgrade;
 mod visit;
 
-use crate::{admission::Admission, config::GatewayConfig, drain::Drain, tls::Tls};
+use crate::{admission::Admission, config::GatewayConfig, drain::Drain, protocols::Protocol, tls::Tls};
 use access_log::AccessLog;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -28,7 +28,6 @@ use tower_http::{
 pub(crate) use visit::{Room, Upgrade, Visit};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const WEBSOCKET_PATH: &str = "/websocket";
 
 type DoorService = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
@@ -93,7 +92,8 @@ async fn route(
     admission: &Admission,
 ) -> Response<Body> {
     match request.uri().path() {
-        WEBSOCKET_PATH => upgrade::upgrade(&mut request, drain, admission).await,
+        "/websocket" => upgrade::upgrade(&mut request, Protocol::Msync, drain, admission).await,
+        "/ws/v1" => upgrade::upgrade(&mut request, Protocol::Json, drain, admission).await,
         // A tunnel to somewhere.
         _ if request.method() == Method::CONNECT => status(StatusCode::METHOD_NOT_ALLOWED),
         "/healthz" => health::alive(),

@@ -5,6 +5,7 @@ use crate::{
     address::ClientAddress,
     admission::{self, Admission},
     drain::Drain,
+    protocols::{self, Caller},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::ext::Protocol;
@@ -24,6 +25,7 @@ enum Handshake {
 /// sub-protocol and no extension is ever accepted.
 pub(super) async fn upgrade<B>(
     request: &mut Request<B>,
+    speaks: protocols::Protocol,
     drain: &Drain,
     admission: &Admission,
 ) -> Response<Body> {
@@ -49,7 +51,8 @@ pub(super) async fn upgrade<B>(
     if !admitted {
         return come_again();
     }
-    visit.leave_upgrade(Upgrade { stream: hyper::upgrade::on(request), client, places });
+    let caller = Caller { address: client, speaks };
+    visit.leave_upgrade(Upgrade { stream: hyper::upgrade::on(request), caller, places });
     match handshake {
         Handshake::Http2 => status(StatusCode::OK),
         Handshake::Http1(accept) => {

@@ -1,11 +1,9 @@
 //! What a connection and its requests tell each other.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use crate::protocols::Caller;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -22,8 +20,7 @@ pub(crate) struct Visit {
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     pub(crate) stream: hyper::upgrade::OnUpgrade,
-    /// Where the client is.
-    pub(crate) client: IpAddr,
+    pub(crate) caller: Caller,
     /// Held as long as the WebSocket lives.
     pub(crate) places: Option<Places>,
 }

@@ -1,6 +1,6 @@
 //! A client of the protocol, on a real socket.
 
-use crate::core::{PATIENCE, Seat, Stage};
+use crate::core::{PATIENCE, Seat, Stage, body};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use meridian_types::msync::{
@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         assert_eq!((sync.is_last, sync.queue.unwrap()), (Some(false), jid("alice")));
         let seqs = sync.metas.iter().map(|meta| {
             let seq = meta.id() - 1000;
-            assert_eq!(meta.payload.as_deref(), Some(format!("body {seq}").as_bytes()));
+            assert_eq!(meta.payload.as_ref(), Some(&body(seq)));
             assert_eq!(meta.meta.as_deref(), Some(&br#"{"is_online":1}"#[..]));
             seq
         });

@@ -11,7 +11,9 @@ use meridian_link::{
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
     UserName,
+    msync::{MessageBody, message_body::Content},
 };
+use prost::Message as _;
 use std::{
     future::pending,
     net::SocketAddr,
@@ -342,8 +344,15 @@ pub(crate) fn entry_from(sender: &str, seq: u64) -> Arc<Entry> {
         target: None,
         idempotency: None,
         ext: Bytes::new(),
-        body: Some(Bytes::from(format!("body {seq}"))),
+        body: Some(body(seq)),
     })
+}
+
+/// The body of the entry at a position.
+pub(crate) fn body(seq: u64) -> Bytes {
+    let text = Content { text: Some(format!("body {seq}")), ..Content::default() };
+    let message = MessageBody { r#type: Some(1), contents: vec![text], ..MessageBody::default() };
+    message.encode_to_vec().into()
 }
 
 pub(crate) fn unread(peer: &str, seq: u64, count: u32) -> Unread {

@@ -9,6 +9,7 @@ mod h2;
 mod h2_limits;
 mod histories;
 mod http;
+mod json;
 mod limits;
 mod login;
 mod queues;

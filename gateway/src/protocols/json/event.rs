@@ -1,0 +1,139 @@
+//! What clients are told.
+
+use super::body::{fields, write};
+use bytes::Bytes;
+use meridian_link::{Attached, SendError, Sent};
+use meridian_types::{Audience, Entry, EntryKind, Position, Resource, UserName, msync::MessageBody};
+use prost::Message;
+use serde_json::{Map, Value, json};
+
+/// Names of the frames that clients are sent.
+#[cfg(test)]
+pub(super) const SERVER_FRAMES: [&str; 11] = [
+    "welcome", "message", "edited", "recalled", "receipt", "sent", "history", "synced", "error", "pong",
+    "bye",
+];
+
+/// A frame, ready to be written.
+pub(super) fn text(frame: &Value) -> Bytes {
+    frame.to_string().into()
+}
+
+pub(super) fn position(position: Position) -> String {
+    format!("{}.{}", position.epoch, position.seq)
+}
+
+pub(super) fn welcome(attached: &Attached, now: u64, limits: &Value) -> Value {
+    let mut frame = json!({
+        "type": "welcome",
+        "version": 1,
+        "user": attached.user.as_str(),
+        "device": attached.resource.as_str(),
+        "server_time": now,
+        "limits": limits,
+    });
+    if let Some(at) = attached.token_expires_at {
+        frame["token_expires_at"] = at.0.into();
+    }
+    frame
+}
+
+/// An entry as a client reads it; `None` when there is nothing to read: its body was recalled, or is of a kind that this
+/// protocol does not have.
+pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
+    let body = MessageBody::decode(entry.body.clone()?).ok()?;
+    let peer = entry.conversation.peer(me)?;
+    let to = entry.conversation.peer(&entry.sender).unwrap_or_else(|| me.clone());
+    let target = entry.target.map(|id| id.to_string());
+    let mut frame = Map::new();
+    let mut put = |name: &str, value: Value| frame.insert(name.to_owned(), value);
+    let has_content = match entry.kind {
+        EntryKind::Message => {
+            put("type", "message".into());
+            true
+        }
+        EntryKind::Edit => {
+            put("type", "edited".into());
+            put("target", target.into());
+            true
+        }
+        EntryKind::Recall => {
+            put("type", "recalled".into());
+            put("target", target.into());
+            false
+        }
+        EntryKind::DeliveryReceipt | EntryKind::ReadReceipt => {
+            let read = entry.kind == EntryKind::ReadReceipt;
+            put("type", "receipt".into());
+            put("kind", if read { "read" } else { "delivered" }.into());
+            put("target", target.into());
+            false
+        }
+        EntryKind::ConversationRead => {
+            put("type", "receipt".into());
+            put("kind", "read".into());
+            false
+        }
+        _ => return None,
+    };
+    put("conversation", peer.as_str().into());
+    match at {
+        Some(at) => put("position", position(at).into()),
+        None => put("online_only", true.into()),
+    };
+    put("message", entry.message_id.to_string().into());
+    put("from", entry.sender.as_str().into());
+    if let Some(device) = &entry.sender_device {
+        put("from_device", device.as_str().into());
+    }
+    put("to", to.as_str().into());
+    if let Audience::Device(device) = &entry.audience {
+        put("to_device", Resource::as_str(device).into());
+    }
+    put("time", entry.at.0.into());
+    if has_content && let Some(content) = body.contents.first() {
+        put("body", write(content));
+    }
+    if !body.ext.is_empty() {
+        put("ext", Value::Object(fields(&body.ext)));
+    }
+    Some(Value::Object(frame))
+}
+
+pub(super) fn sent(id: u64, sent: &Sent) -> Value {
+    json!({ "type": "sent", "id": id, "message": sent.message_id.to_string(), "time": sent.at.0 })
+}
+
+pub(super) fn refused(id: u64, refused: &SendError) -> Value {
+    let code = match refused {
+        SendError::Malformed => "malformed",
+        SendError::TooLarge { .. } => "too_large",
+        SendError::WrongSender => "wrong_sender",
+        SendError::UnsupportedTarget => "unsupported_target",
+        SendError::GroupNotFound => "group_not_found",
+        SendError::MessageNotFound => "message_not_found",
+        SendError::NotPermitted => "not_permitted",
+        SendError::RecallTooLate => "recall_too_late",
+        SendError::RecallDisabled => "recall_disabled",
+        SendError::EditLimit => "edit_limit",
+        SendError::EditFormat => "edit_format",
+        SendError::EditDisabled => "edit_disabled",
+        SendError::Busy => "busy",
+        SendError::StorageFull => "storage_full",
+        SendError::Unavailable => "unavailable",
+        _ => "internal",
+    };
+    let mut frame = error(Some(id), code, &refused.to_string());
+    if let SendError::TooLarge { limit } = refused {
+        frame["limit"] = (*limit).into();
+    }
+    frame
+}
+
+pub(super) fn error(id: Option<u64>, code: &str, text: &str) -> Value {
+    let mut frame = json!({ "type": "error", "code": code, "message": text });
+    if let Some(id) = id {
+        frame["id"] = id.into();
+    }
+    frame
+}
