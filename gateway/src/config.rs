@@ -72,6 +72,8 @@ pub struct GatewayConfig {
     /// Entries and, about, bytes of bodies in one delivered batch.
     pub batch_entries: usize,
     pub batch_bytes: usize,
+    /// The app whose demo page is at `/`; `None`: there is no demo page.
+    pub demo: Option<String>,
     /// How long connections may take to end once the gateway drains.
     pub drain_timeout: Duration,
 }
@@ -108,6 +110,7 @@ impl Default for GatewayConfig {
             max_in_flight: 64,
             batch_entries: 100,
             batch_bytes: 256 * 1024,
+            demo: None,
             drain_timeout: Duration::from_secs(10),
         }
     }

@@ -12,7 +12,7 @@ const files = (folder) => fs.readdirSync(path.join(__dirname, folder))
   .filter((name) => name.endsWith('.test.js')).sort().map((name) => path.join(folder, name));
 
 /** These start servers of their own, whatever the suite runs on. */
-const OWN_SERVERS = ['life.test.js'];
+const OWN_SERVERS = ['demo.test.js', 'life.test.js'];
 
 function runTests(paths, concurrency, environment = {}) {
   const args = ['--test', '--test-force-exit', '--test-timeout=300000', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...paths];

@@ -78,7 +78,10 @@ impl Node {
             None => edge::connect(&config, tls),
         };
         let gateway = match config.has(Role::Edge) {
-            true => Some(edge::start(&config, handle.clone()).await?),
+            true => {
+                let demo = core.as_ref().and_then(|core| core.demo.clone());
+                Some(edge::start(&config, handle.clone(), demo).await?)
+            }
             false => None,
         };
         let admin = Admin::bind(config.admin_address()?, handle, core.as_ref(), metrics)
@@ -172,7 +175,7 @@ fn remove_addresses(path: &Path) {
 fn greet(listen: SocketAddr, tls: bool, credentials: &Path, app_key: &str) {
     let s = if tls { "s" } else { "" };
     println!(
-        "\nMeridian is ready.\n  REST       http{s}://{listen}\n  WebSocket  ws{s}://{listen}/websocket\n  \
+        "\nMeridian is ready.\n  Try it     http{s}://{listen}/   (a chat; open it in two tabs)\n  REST       http{s}://{listen}\n  WebSocket  ws{s}://{listen}/websocket\n  \
          App key    {app_key}   (anyone may register users in this demo app)\n  Secrets    {}\n",
         credentials.display()
     );

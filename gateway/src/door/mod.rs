@@ -2,6 +2,7 @@
 
 mod access_log;
 mod client;
+mod demo;
 mod health;
 mod linger;
 mod preflight;
@@ -98,7 +99,11 @@ async fn route(
         _ if request.method() == Method::CONNECT => status(StatusCode::METHOD_NOT_ALLOWED),
         "/healthz" => health::alive(),
         "/readyz" => health::ready(core, drain),
-        _ => {
+        path => {
+            let demo = config.demo.as_deref();
+            if let Some(page) = demo.and_then(|app| demo::page(request.method(), path, app)) {
+                return page;
+            }
             let (head, body) = request.into_parts();
             let body = Linger::new(body, &head.headers).map_err(Into::into).boxed_unsync();
             rest::forward(Request::from_parts(head, body), core, config).await

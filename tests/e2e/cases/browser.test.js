@@ -5,23 +5,12 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
-const { chromium } = require('playwright-core');
 const { fixture } = require('../lib/app');
+const { launch } = require('../lib/browser');
 const { png } = require('../lib/media');
 
 const newApp = fixture(test);
 const ARTIFACTS = path.join(__dirname, '../artifacts');
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
-];
-
-function browserPath() {
-  const found = [process.env.E2E_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find((file) => file && fs.existsSync(file));
-  if (!found) throw new Error('no Chromium: install the Debian package chromium, or set E2E_CHROMIUM');
-  return found;
-}
-
 /** The page and the bundle, on an origin of their own. */
 async function serve() {
   const files = {
@@ -42,7 +31,7 @@ async function serve() {
 test('two tabs chat, a picture is sent and shown, and a message is taken back', { timeout: 120_000 }, async () => {
   const app = await newApp();
   const site = await serve();
-  const browser = await chromium.launch({ executablePath: browserPath(), args: FLAGS });
+  const browser = await launch();
   try {
     const context = await browser.newContext({ viewport: { width: 640, height: 640 } });
     const outside = [];

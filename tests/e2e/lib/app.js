@@ -4,6 +4,7 @@
 const crypto = require('node:crypto');
 const { theServer, releaseServer } = require('./server');
 const { Client } = require('./sdk');
+const { Json } = require('./json');
 const { Proxy } = require('./proxy');
 const { Raw } = require('./raw');
 const { until } = require('./wait');
@@ -124,6 +125,13 @@ class App {
     // As the SDK does; without it a server need not push anything.
     if (options.unread !== false) raw.listed = await raw.unread();
     return raw;
+  }
+
+  /** A client of the open JSON protocol, connected. */
+  async json(username, options) {
+    const json = await Json.connect(this, username, await this.userToken(username), options);
+    this.closers.push(() => json.close());
+    return json;
   }
 
   /** A line to the server that can be cut. */

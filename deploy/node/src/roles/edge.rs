@@ -13,8 +13,12 @@ pub(crate) fn connect(config: &Config, tls: Tls) -> CoreHandle {
     CoreHandle::new(Cores::connect(addresses, secret, tls, Patience::default()))
 }
 
-pub(crate) async fn start(config: &Config, core: CoreHandle) -> anyhow::Result<Gateway> {
-    Gateway::bind(gateway_config(config)?, core).await.map_err(|error| {
+pub(crate) async fn start(
+    config: &Config,
+    core: CoreHandle,
+    demo: Option<String>,
+) -> anyhow::Result<Gateway> {
+    Gateway::bind(GatewayConfig { demo, ..gateway_config(config)? }, core).await.map_err(|error| {
         let key = match error.kind() {
             io::ErrorKind::InvalidInput if config.gateway.tls().is_some() => "gateway.tls_certificate",
             _ => "listen",
