@@ -34,7 +34,8 @@ enum Opened {
     Tls(Box<Socket<TlsStream<WriteDeadline<TcpStream>>>>, Caller),
 }
 
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, mut door: Door) {
+    door.drain = door.drain.somewhere();
     let _counted = Counted::one(metrics::gauge!("gateway_connections"));
     // Fails only on a socket that is dead already.
     let _ = stream.set_nodelay(true);

@@ -90,7 +90,7 @@ impl Gateway {
         }
 
         drop(listener);
-        switch.begin();
+        switch.begin(connections.len(), config.drain_timeout.mul_f64(0.7));
         tracing::info!(connections = connections.len(), "gateway drains");
         let all_ended = async { while connections.join_next().await.is_some() {} };
         if timeout(config.drain_timeout, all_ended).await.is_err() {

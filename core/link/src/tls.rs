@@ -104,7 +104,7 @@ async fn keep(files: TlsFiles, mut seen: Vec<Option<SystemTime>>, sender: watch:
             }
             // Half written, perhaps: looked at again.
             Err(error) => {
-                tracing::warn!(%error, "the link's new certificates cannot be used; the old ones stay")
+                tracing::warn!(%error, "the link's new certificates cannot be used; the old ones stay");
             }
         }
     }

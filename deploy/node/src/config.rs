@@ -5,6 +5,7 @@ use crate::roles::Role;
 use meridian_gateway::Network;
 use meridian_link::TlsFiles;
 use meridian_ports::BackendUrl;
+use meridian_topology::Place;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
     collections::BTreeMap,
@@ -67,7 +68,7 @@ pub struct Config {
 pub struct LinkConfig {
     /// On a core: the address where edges reach it. Unset: it serves only the edge in its own process.
     pub listen: Option<String>,
-    /// On an edge without a core: where the cores are, each `host:port`.
+    /// On an edge without a core: where the cores are, each `host:port` or `srv:_service._tcp.name`.
     #[serde(deserialize_with = "crate::roles::list")]
     pub cores: Vec<String>,
     /// What edges and cores of the region know, and nobody else; at least 16 bytes.
@@ -447,6 +448,7 @@ impl Config {
         if core && !self.link.cores.is_empty() {
             return refuse("link.cores: is for nodes with the edge role alone; this one uses its own core");
         }
+        self.places()?;
         let link = &self.link;
         let tls = [link.tls_authority.is_some(), link.tls_certificate.is_some(), link.tls_key.is_some()];
         if tls.contains(&true) && tls.contains(&false) {
@@ -472,6 +474,12 @@ impl Config {
             key: link.tls_key.clone()?,
             name: link.tls_name.clone().unwrap_or_else(|| "meridian-core".into()),
         })
+    }
+
+    /// Where an edge looks for cores.
+    pub fn places(&self) -> Result<Vec<Place>, ConfigError> {
+        let read = |text: &String| text.parse().map_err(|error| ConfigError(format!("link.cores: {error}")));
+        self.link.cores.iter().map(read).collect()
     }
 
     pub fn link_address(&self) -> Result<Option<SocketAddr>, ConfigError> {

@@ -24,8 +24,8 @@ const ADDRESSES: &str = "listening.json";
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    /// Reads certificates again.
-    tls_keeper: Option<JoinHandle<()>>,
+    /// Read certificates again, and look for cores.
+    keepers: Vec<JoinHandle<()>>,
     core: Option<CoreRole>,
     gateway: Option<Gateway>,
     admin: Admin,
@@ -62,12 +62,14 @@ impl Node {
         let data_dir = &config.data_dir;
         std::fs::create_dir_all(data_dir)
             .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))?;
-        let (tls, tls_keeper) = match config.link_tls() {
+        let mut keepers = Vec::new();
+        let tls = match config.link_tls() {
             Some(files) => {
                 let (tls, keeping) = Tls::load(files).context("link.tls")?;
-                (tls, Some(tokio::spawn(keeping)))
+                keepers.push(tokio::spawn(keeping));
+                tls
             }
-            None => (Tls::none(), None),
+            None => Tls::none(),
         };
         let core = match config.has(Role::Core) {
             true => Some(CoreRole::start(registry, &config, tls.clone()).await?),
@@ -75,7 +77,11 @@ impl Node {
         };
         let handle = match &core {
             Some(core) => CoreHandle::new(core.local.clone()),
-            None => edge::connect(&config, tls),
+            None => {
+                let (cores, finding) = edge::connect(&config, tls)?;
+                keepers.push(finding);
+                cores
+            }
         };
         let gateway = match config.has(Role::Edge) {
             true => {
@@ -95,12 +101,12 @@ impl Node {
         if let (Some(listen), Some(app)) = (listen, core.as_ref().and_then(|core| core.demo.as_ref())) {
             greet(listen, config.gateway.tls().is_some(), &data_dir.join(demo::FILE), app);
         }
-        Ok(Self { config, tls_keeper, core, gateway, admin })
+        Ok(Self { config, keepers, core, gateway, admin })
     }
 
     /// Serves until `stop`, then refuses new work, lets clients go, commits what is in hand, and leaves.
     async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { config, tls_keeper, core, gateway, admin } = self;
+        let Self { config, keepers, core, gateway, admin } = self;
         let patience = Duration::from_secs(config.gateway.drain_s);
         let (stopping, stopped) = watch::channel(false);
         let mut gateway = gateway.map(|gateway| tokio::spawn(gateway.run(wait_for(stopped.clone()))));
@@ -127,9 +133,7 @@ impl Node {
         if !admin.is_finished() && tokio::time::timeout(Duration::from_secs(2), &mut admin).await.is_err() {
             admin.abort();
         }
-        if let Some(keeper) = tls_keeper {
-            keeper.abort();
-        }
+        keepers.iter().for_each(JoinHandle::abort);
         remove_addresses(&config.data_dir.join(ADDRESSES));
         tracing::info!("stopped");
         Ok(())

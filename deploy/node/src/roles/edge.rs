@@ -1,16 +1,20 @@
 //! The edge role: the gateway, and its way to the cores.
 
 use crate::Config;
+use anyhow::Context;
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::{CoreHandle, Cores, Patience, Tls, peer::Secret};
+use meridian_topology::{Finder, Options};
 use std::{io, time::Duration};
-use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-/// The way to the cores of the configuration, for an edge that has none in its process.
-pub(crate) fn connect(config: &Config, tls: Tls) -> CoreHandle {
+/// The way to the cores of the configuration, for an edge that has none in its process, and the task that finds them.
+pub(crate) fn connect(config: &Config, tls: Tls) -> anyhow::Result<(CoreHandle, JoinHandle<()>)> {
     let secret = Secret::new(config.link.secret.clone().unwrap_or_default());
-    let (_, addresses) = watch::channel(config.link.cores.clone());
-    CoreHandle::new(Cores::connect(addresses, secret, tls, Patience::default()))
+    let finder = Finder::new(config.places()?, Options::default()).context("link.cores")?;
+    let (addresses, finding) = finder.start();
+    let finding = tokio::spawn(finding);
+    Ok((CoreHandle::new(Cores::connect(addresses, secret, tls, Patience::default())), finding))
 }
 
 pub(crate) async fn start(
