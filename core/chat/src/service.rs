@@ -123,6 +123,7 @@ impl Chat {
         let inner = Arc::new(inner);
         let keeping = inner.clone().keep_membership();
         inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner).spawn(keeping);
+        inner.cluster.announce_change().await;
         Ok(Self { inner })
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Request {
     Positions { tenant: TenantId, from: String },
     /// Hints were lost on their way: sessions should ask what they are owed.
     HintsLost,
+    /// The asking core came or goes: the list of cores is to be read now.
+    LookAgain,
 }
 
 /// The answer, of the same name.
@@ -92,6 +94,13 @@ impl Inner {
                 self.hub.lag_all();
                 Answer::Done
             }
+            Request::LookAgain => match self.cluster.renew().await {
+                Ok(()) => Answer::Done,
+                Err(error) => {
+                    tracing::warn!(%error, "the lease was not renewed");
+                    Answer::Refused
+                }
+            },
         }
     }
 

@@ -17,7 +17,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 /// Renewals per lease time.
 const RENEWALS: u32 = 6;
@@ -25,6 +28,8 @@ const RENEWALS: u32 = 6;
 const ANNOUNCE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a change waits for a core that does not answer; its lease has ended by then, and with it its caches.
 const TELL_DEADLINE: Duration = Duration::from_secs(5);
+/// What a core that comes or goes waits for the others to see it.
+const LOOK_DEADLINE: Duration = Duration::from_millis(500);
 const TELL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Who writes a log now.
@@ -107,7 +112,7 @@ impl Cluster {
             writes: !joined.leaving.load(Ordering::Relaxed),
         };
         let announce = joined.region.directory.announce(&info, joined.region.lease);
-        let nodes = tokio::time::timeout(ANNOUNCE_DEADLINE, announce).await.map_err(|_| {
+        let nodes = timeout(ANNOUNCE_DEADLINE, announce).await.map_err(|_| {
             meridian_ports::Error::new(meridian_ports::ErrorKind::Timeout, "announce", "no answer in time")
         })??;
         if let Some(own) = nodes.iter().find(|lease| lease.node.id == joined.me) {
@@ -166,6 +171,15 @@ impl Cluster {
         if let Err(error) = self.renew().await {
             tracing::warn!(%error, "the logs are not handed over");
         }
+        self.announce_change().await;
+    }
+
+    /// Lets the others see a change of this core now and not with their next renewal: until they do, commands for the logs
+    /// that move wait.
+    pub(crate) async fn announce_change(&self) {
+        let others = self.others();
+        let told = others.iter().map(|node| timeout(LOOK_DEADLINE, self.call(node, &Request::LookAgain)));
+        join_all(told).await;
     }
 
     /// Ends [`Cluster::keep`] and the lease.
@@ -205,7 +219,7 @@ impl Cluster {
         match &self.joined {
             Some(joined) => {
                 let mut view = joined.view.subscribe();
-                let _ = tokio::time::timeout(at_most, view.changed()).await;
+                let _ = timeout(at_most, view.changed()).await;
             }
             None => tokio::time::sleep(at_most).await,
         }
