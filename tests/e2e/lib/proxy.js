@@ -7,11 +7,15 @@ class Proxy {
   /** `target`: host:port. */
   static async to(target) {
     const proxy = new Proxy();
-    const [host, port] = target.split(':');
     proxy.lines = new Set();
     proxy.connections = 0;
     proxy.cutAfter = [];
-    proxy.server = net.createServer((client) => proxy.join(client, net.connect(Number(port), host)));
+    // May be changed: later connections go there, as with a load balancer.
+    proxy.target = target;
+    proxy.server = net.createServer((client) => {
+      const [host, port] = proxy.target.split(':');
+      proxy.join(client, net.connect(Number(port), host));
+    });
     await new Promise((resolve) => proxy.server.listen(0, '127.0.0.1', resolve));
     return proxy;
   }
