@@ -30,7 +30,11 @@ class SdkPerson {
   constructor(name, peer) {
     const app = { key, server: { socket: `ws://${host}/websocket`, rest: `http://${host}` } };
     Object.assign(this, { name, peer, book: new Book(), client: new Client(app, name, { deviceId: `weak-${name}` }) });
-    this.client.conn.addEventHandler('weak', { onTextMessage: (message) => message.from === peer && this.book.note(message.id, message.msg) });
+    this.client.conn.addEventHandler('weak', {
+      onTextMessage: (message) => message.from === peer && this.book.note(message.id, message.msg),
+      onDisconnected: () => { this.gaveUp = true; },
+      onConnected: () => { this.gaveUp = false; },
+    });
   }
 
   async open() {
@@ -54,8 +58,11 @@ class SdkPerson {
         open = open.filter((_, n) => done[n].status === 'rejected');
         if (open.length) await sleep(200);
         // The SDK gives up after some attempts of its own.
-        this.state = `has ${open.length} rejected, open ${this.client.conn.isOpened()}`;
-        if (open.length && !this.client.conn.isOpened()) await this.open();
+        while (open.length && !this.client.conn.isOpened()) {
+          this.state = `has ${open.length} rejected and ${this.gaveUp ? 'logs in again' : 'waits for the SDK to reconnect'}`;
+          if (this.gaveUp) await this.open();
+          else await sleep(100);
+        }
       }
     }
     return ids;
