@@ -1,6 +1,6 @@
 //! Settings of the gateway.
 
-use crate::address::Network;
+use crate::{address::Network, pulse::Patience};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Where the certificate and its key are, both PEM.
@@ -60,9 +60,14 @@ pub struct GatewayConfig {
     pub pull_timeout: Duration,
     /// Time before a pull or list that failed is offered again.
     pub retry_delay: Duration,
-    /// Interval of WebSocket pings.
+    /// A client of MSYNC that has not asked for its list, or for what it was told of, within this time gets it unasked:
+    /// on a line that loses packets its question may wait in its kernel for long.
+    pub push_after: Duration,
+    /// Longest interval of WebSocket pings. At first, and where pongs are late, they come more often.
     pub ping_interval: Duration,
-    /// A session without any frame from its client, pongs included, for so long is closed.
+    /// A session whose client has answered a ping before, and then sends no byte for so long after one, is closed.
+    pub pong_timeout: Duration,
+    /// The same for a client that has never answered a ping. Longer than the interval of its own heartbeats.
     pub idle_timeout: Duration,
     /// Largest WebSocket message from a client, in bytes.
     pub max_frame_bytes: usize,
@@ -76,6 +81,16 @@ pub struct GatewayConfig {
     pub demo: Option<String>,
     /// How long connections may take to end once the gateway drains.
     pub drain_timeout: Duration,
+}
+
+impl GatewayConfig {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            ping_interval: self.ping_interval,
+            pong_timeout: self.pong_timeout,
+            idle_timeout: self.idle_timeout,
+        }
+    }
 }
 
 impl Default for GatewayConfig {
@@ -104,8 +119,10 @@ impl Default for GatewayConfig {
             answer_timeout: Duration::from_secs(14),
             pull_timeout: Duration::from_secs(5),
             retry_delay: Duration::from_secs(2),
+            push_after: Duration::from_secs(1),
             ping_interval: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(150),
+            pong_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
             max_frame_bytes: 64 * 1024,
             max_in_flight: 64,
             batch_entries: 100,

@@ -18,6 +18,7 @@ mod http2;
 mod listener;
 mod preface;
 mod protocols;
+mod pulse;
 mod stall;
 mod tls;
 mod websocket;

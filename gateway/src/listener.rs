@@ -18,6 +18,9 @@ use tokio::{
 
 /// How long to wait when the process or machine has run out of something.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a connection that the kernel has not sent yet, above which it takes no more.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 16 * 1024;
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n";
 
@@ -42,6 +45,7 @@ impl Gateway {
             None => None,
         };
         let listener = TcpListener::bind(config.listen).await?;
+        keep_little_unsent(&listener)?;
         let address = listener.local_addr()?;
         let (switch, drain) = drain::drain();
         Ok(Self { listener, address, config: Arc::new(config), core, switch, drain, tls })
@@ -98,6 +102,18 @@ impl Gateway {
             connections.shutdown().await;
         }
     }
+}
+
+/// Connections inherit it from their listener. What the kernel holds cannot be overtaken: a ping behind megabytes on a
+/// slow line would be answered too late, and the client taken for dead.
+#[cfg(target_os = "linux")]
+fn keep_little_unsent(listener: &TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_little_unsent(_: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 fn unusable(error: tls::CertificateError) -> io::Error {

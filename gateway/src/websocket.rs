@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -34,7 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
-    stream: WebSocketStream<S>,
+    stream: WebSocketStream<Listening<S>>,
     write_timeout: Duration,
     /// What is fed are texts, in UTF-8.
     texts: bool,
@@ -53,6 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             .max_write_buffer_size(16 * BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
+        let stream = Listening { stream, heard_at: Instant::now() };
         let stream =
             WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await;
         Self { stream, write_timeout, texts: false, dirty: false, broken: false }
@@ -61,6 +62,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     /// The next message; `None` when the peer has closed. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Result<Message, Error>> {
         self.stream.next().await
+    }
+
+    /// When the last byte came.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.stream.get_ref().heard_at
     }
 
     /// From here on messages are texts.
@@ -153,6 +159,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         };
         // Whatever happens here, the connection ends now.
         let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// Remembers when something came: a large message on a slow line is life as well.
+#[derive(Debug)]
+struct Listening<S> {
+    stream: S,
+    heard_at: Instant,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.heard_at = Instant::now();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -144,10 +144,12 @@ pub enum LogFormat {
 pub struct GatewayConfig {
     /// Connections at the same time.
     pub connections: usize,
-    /// A WebSocket without a frame from its client for so long is closed, in seconds.
+    /// A WebSocket whose client never answered a ping, and is silent for so long, is closed, in seconds.
     pub idle_s: u64,
-    /// Time between pings, in seconds.
+    /// Longest time between pings, in seconds.
     pub ping_s: u64,
+    /// The same as `idle_s` for a client that answers pings, and is silent after one.
+    pub pong_s: u64,
     /// Largest frame that a client may send, in bytes.
     pub frame_limit: usize,
     /// How long a stop waits for connections to end, in seconds.
@@ -266,8 +268,9 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             connections: 15_000,
-            idle_s: 150,
+            idle_s: 75,
             ping_s: 30,
+            pong_s: 10,
             frame_limit: 64 * 1024,
             drain_s: 10,
             tls_certificate: None,
@@ -404,6 +407,7 @@ impl Config {
         within("gateway.connections", self.gateway.connections as u64, 1, 1_000_000)?;
         within("gateway.idle_s", self.gateway.idle_s, 1, 3600)?;
         within("gateway.ping_s", self.gateway.ping_s, 1, 3600)?;
+        within("gateway.pong_s", self.gateway.pong_s, 1, 3600)?;
         within("gateway.frame_limit", self.gateway.frame_limit as u64, 8 * 1024, 1024 * 1024)?;
         within("gateway.drain_s", self.gateway.drain_s, 0, 600)?;
         within("core.writer_queue", self.core.writer_queue as u64, 1, 1_000_000)?;

@@ -36,6 +36,7 @@ fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
         listen: config.listen_address()?,
         max_connections: config.gateway.connections,
         idle_timeout: Duration::from_secs(config.gateway.idle_s),
+        pong_timeout: Duration::from_secs(config.gateway.pong_s),
         ping_interval: Duration::from_secs(config.gateway.ping_s),
         max_frame_bytes: config.gateway.frame_limit,
         drain_timeout: Duration::from_secs(config.gateway.drain_s),

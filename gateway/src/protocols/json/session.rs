@@ -11,7 +11,12 @@ use super::{
     frame::{self, ClientFrame, History},
     queues::{Live, Queues},
 };
-use crate::{config::GatewayConfig, drain::Drain, websocket::Socket};
+use crate::{
+    config::GatewayConfig,
+    drain::Drain,
+    pulse::{Beat, Pulse},
+    websocket::Socket,
+};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use meridian_link::{
     Attached, Batch, CloseReason, LinkError, PullRequest, SendError, Sent, Session as Link, SessionEvent,
@@ -85,8 +90,7 @@ pub(super) struct Session<S> {
     told_synced: bool,
     mistakes: usize,
     retry_at: Option<Instant>,
-    heard_at: Instant,
-    ping_at: Instant,
+    pulse: Pulse,
     timer: Pin<Box<Sleep>>,
     welcome: Value,
 }
@@ -100,7 +104,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         drain: Drain,
     ) -> Self {
         let now = Instant::now();
-        let ping_at = now + config.ping_interval;
         let limits = json!({
             "frame_bytes": config.max_frame_bytes,
             "in_flight": config.max_in_flight,
@@ -126,9 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             told_synced: false,
             mistakes: 0,
             retry_at: None,
-            heard_at: now,
-            ping_at,
-            timer: Box::pin(sleep_until(ping_at)),
+            pulse: Pulse::new(now),
+            timer: Box::pin(sleep_until(now)),
             welcome,
         }
     }
@@ -194,8 +196,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     fn deadline(&self) -> Instant {
-        let idle = self.heard_at + self.config.idle_timeout;
-        self.retry_at.into_iter().fold(self.ping_at.min(idle), Instant::min)
+        let pulse = self.pulse.deadline(self.socket.heard_at(), self.config.patience());
+        self.retry_at.into_iter().fold(pulse, Instant::min)
     }
 
     async fn take(&mut self, step: Step) -> Result<(), End> {
@@ -249,12 +251,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     async fn message(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
-        self.heard_at = Instant::now();
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(Message::Binary(_))) => return Err(End::Binary),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Pong(_))) => {
+                self.pulse.pong(Instant::now(), self.config.patience());
+                return Ok(());
+            }
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Ok(()),
             Some(Ok(Message::Text(text))) => text,
         };
         metrics::counter!("gateway_frames_total", "direction" => "in", "command" => "json").increment(1);
@@ -280,20 +285,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if !self.has_room() {
-            // It cannot be heard, which is not its fault.
-            self.heard_at = now;
+            self.pulse.excuse(now);
         }
-        if now >= self.heard_at + self.config.idle_timeout {
-            return Err(End::Idle);
+        match self.pulse.beat(now, self.socket.heard_at(), self.config.patience()) {
+            Beat::Wait => {}
+            Beat::Dead => return Err(End::Idle),
+            Beat::Ping => {
+                self.queues.sweep();
+                self.socket.ping().await?;
+            }
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.ask_next().await?;
-        }
-        if self.ping_at <= now {
-            self.ping_at = now + self.config.ping_interval;
-            self.queues.sweep();
-            self.socket.ping().await?;
         }
         let deadline = self.deadline();
         self.timer.as_mut().reset(deadline);

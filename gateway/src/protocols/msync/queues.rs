@@ -63,6 +63,11 @@ impl Queue {
         !self.behind && self.in_flight.is_empty() && self.asked == 0 && !self.pulling
     }
 
+    /// Something is owed, and neither a pull nor an acknowledgement, which is one, has come or must come.
+    fn is_overdue(&self) -> bool {
+        self.behind && !self.pulling && self.asked == 0 && self.in_flight.is_empty()
+    }
+
     /// Everything up to here has reached the device.
     fn settled_position(&self) -> Option<Position> {
         (!self.behind && self.in_flight.is_empty()).then_some(self.sent)
@@ -217,6 +222,28 @@ impl Queues {
         queue.behind
     }
 
+    /// What was announced and not asked for is sent unasked: on a weak line the pull may take long. Gives the position
+    /// to ask the core from.
+    pub(super) fn offer(&mut self, conversation: &ConversationKey) -> Option<Position> {
+        let queue = self.by_conversation.get_mut(conversation).filter(|queue| queue.is_overdue())?;
+        queue.awaited = false;
+        queue.pulling = true;
+        Some(queue.sent)
+    }
+
+    /// The core had nothing to offer. Gives the position to tell the core, if everything sent has been acknowledged.
+    pub(super) fn offered(&mut self, conversation: &ConversationKey) -> Option<Position> {
+        let queue = self.by_conversation.get_mut(conversation)?;
+        let settled = queue.settled_position();
+        queue.tell(settled)
+    }
+
+    /// What the client was told of and has not asked for.
+    pub(super) fn overdue(&self) -> Vec<ConversationKey> {
+        let overdue = self.by_conversation.iter().filter(|(_, queue)| queue.is_overdue());
+        overdue.map(|(conversation, _)| conversation.clone()).collect()
+    }
+
     pub(super) fn pull_failed(&mut self, conversation: &ConversationKey) {
         if let Some(queue) = self.by_conversation.get_mut(conversation) {
             queue.pulling = false;
@@ -235,8 +262,7 @@ impl Queues {
     /// its way. Counts as told.
     pub(super) fn wake(&mut self, conversation: &ConversationKey) -> Option<Wake> {
         let queue = self.by_conversation.get_mut(conversation)?;
-        let quiet = !queue.awaited && !queue.pulling && queue.asked == 0 && queue.in_flight.is_empty();
-        if !queue.behind || !quiet {
+        if queue.awaited || !queue.is_overdue() {
             return None;
         }
         queue.awaited = true;
@@ -389,6 +415,33 @@ mod tests {
         assert_eq!(queues.answered(&c), None);
         assert_eq!(queues.owed(), std::slice::from_ref(&c));
         assert_eq!(queues.wake(&c), Some(Wake { clear_first: false }));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_offered_and_a_late_pull_is_answered() {
+        let (mut queues, c) = owing(5);
+        assert_eq!(queues.wake(&c), Some(Wake { clear_first: true }));
+        assert_eq!(queues.overdue(), std::slice::from_ref(&c));
+        assert_eq!(queues.offer(&c), Some(at(5)));
+        assert_eq!(queues.offer(&c), None, "the core is being asked");
+        assert!(queues.asked(&c), "late");
+        assert!(queues.pulled(&c, at(6), true));
+        queues.pushed(&c, 1, at(6));
+        assert_eq!(queues.offer(&c), None, "the pull comes first");
+        assert_eq!(queues.answer(&c), Answer::After(at(6)));
+        assert!(!queues.pulled(&c, at(7), false));
+        queues.pushed(&c, 2, at(7));
+        assert_eq!(queues.answered(&c), None);
+        assert_eq!(queues.acknowledged(&c, 2), Some(at(7)));
+    }
+
+    #[test]
+    fn an_offer_of_nothing_settles() {
+        let (mut queues, c) = owing(5);
+        assert_eq!(queues.offer(&c), Some(at(5)));
+        assert!(!queues.pulled(&c, at(8), false), "a stretch that is not for this device");
+        assert_eq!(queues.offered(&c), Some(at(8)));
+        assert!(queues.overdue().is_empty());
     }
 
     #[test]

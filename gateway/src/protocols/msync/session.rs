@@ -17,7 +17,12 @@ use super::{
     queues::Queues,
     send::{self, Outcome, Request},
 };
-use crate::{config::GatewayConfig, drain::Drain, websocket::Socket};
+use crate::{
+    config::GatewayConfig,
+    drain::Drain,
+    pulse::{Beat, Pulse},
+    websocket::Socket,
+};
 use bytes::Bytes;
 use delivery::{Granted, Wish};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -70,10 +75,13 @@ pub(super) struct Session<S> {
     under_way: Option<BoxFuture<'static, Granted>>,
     /// The core's list of what is owed has been taken in; before that, events cannot be judged and wait.
     synced: bool,
+    /// The client has asked for its list.
+    has_asked: bool,
+    /// When to send what the client does not ask for.
+    push_at: Option<Instant>,
     /// When to list or wake again after a failure.
     retry_at: Option<Instant>,
-    heard_at: Instant,
-    ping_at: Instant,
+    pulse: Pulse,
     /// Fires at the earliest deadline or before.
     timer: Pin<Box<Sleep>>,
 }
@@ -86,13 +94,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         drain: Drain,
     ) -> Self {
         let now = Instant::now();
-        let ping_at = now + config.ping_interval;
         Self {
             socket,
             link: attached.session,
             events: attached.events,
             closed: attached.closed,
             keys: Keys::new(attached.attached_at),
+            push_at: Some(now + config.push_after),
             me: Identity { app: attached.app, user: attached.user, attached_at: attached.attached_at },
             config,
             drain,
@@ -101,10 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             wishes: VecDeque::new(),
             under_way: None,
             synced: false,
+            has_asked: false,
             retry_at: None,
-            heard_at: now,
-            ping_at,
-            timer: Box::pin(sleep_until(ping_at)),
+            pulse: Pulse::new(now),
+            timer: Box::pin(sleep_until(now)),
         }
     }
 
@@ -170,9 +178,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     fn deadline(&self) -> Instant {
-        let idle = self.heard_at + self.config.idle_timeout;
-        let others = [self.answers.deadline(), self.retry_at];
-        others.into_iter().flatten().fold(self.ping_at.min(idle), Instant::min)
+        let pulse = self.pulse.deadline(self.socket.heard_at(), self.config.patience());
+        let others = [self.answers.deadline(), self.retry_at, self.push_at];
+        others.into_iter().flatten().fold(pulse, Instant::min)
     }
 
     async fn take(&mut self, step: Step) -> Result<(), End> {
@@ -189,7 +197,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             }
             Step::Event(Some(event)) => self.event(event).await,
             Step::Message(message) => {
-                self.heard_at = Instant::now();
+                if let Some(Ok(Message::Pong(_))) = message {
+                    self.pulse.pong(Instant::now(), self.config.patience());
+                }
                 match read(message)? {
                     Some(frame) => self.frame(frame).await,
                     None => Ok(()),
@@ -255,11 +265,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if !self.has_room() {
-            // It cannot be heard, which is not its fault.
-            self.heard_at = now;
+            self.pulse.excuse(now);
         }
-        if now >= self.heard_at + self.config.idle_timeout {
-            return Err(End::Idle);
+        match self.pulse.beat(now, self.socket.heard_at(), self.config.patience()) {
+            Beat::Wait => {}
+            Beat::Dead => return Err(End::Idle),
+            Beat::Ping => {
+                self.queues.sweep();
+                self.socket.ping().await?;
+            }
         }
         while let Some((client_id, outcome)) = self.answers.expired(now) {
             self.feed("answer", send::answer(client_id, outcome)).await?;
@@ -268,10 +282,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             self.retry_at = None;
             self.retry().await?;
         }
-        if self.ping_at <= now {
-            self.ping_at = now + self.config.ping_interval;
-            self.queues.sweep();
-            self.socket.ping().await?;
+        if self.push_at.is_some_and(|at| at <= now) {
+            self.push_at = None;
+            self.push_unasked().await?;
         }
         let deadline = self.deadline();
         self.timer.as_mut().reset(deadline);

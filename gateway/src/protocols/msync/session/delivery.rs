@@ -21,6 +21,9 @@ use tokio::{
 /// Conversations in one answer to UNREAD; the client pulls all of them at once. The others are noticed one by one.
 const LISTED: usize = 500;
 
+/// Conversations that are sent unasked at once.
+const PUSHED: usize = 8;
+
 /// What the core is asked for.
 #[derive(Debug)]
 pub(super) enum Wish {
@@ -29,16 +32,19 @@ pub(super) enum Wish {
     /// The list is needed after a gap; nobody waits.
     Resync,
     Pull(ConversationKey),
+    /// The client was told of it, and does not pull.
+    Offer(ConversationKey),
 }
 
 /// What the core has answered.
 pub(super) enum Granted {
     Unread { asked: bool, list: Result<Vec<Unread>, LinkError> },
-    Pulled { conversation: ConversationKey, after: Position, batch: Result<Batch, LinkError> },
+    Pulled { conversation: ConversationKey, asked: bool, after: Position, batch: Result<Batch, LinkError> },
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     pub(super) async fn unread(&mut self) -> Result<(), End> {
+        self.has_asked = true;
         if !self.synced {
             // A list under way will do for this UNREAD too, but each is answered.
             self.wishes.push_back(Wish::Unread);
@@ -96,8 +102,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 Wish::Resync => self.under_way = Some(self.list(false)),
                 Wish::Pull(conversation) => match self.queues.answer(&conversation) {
                     Answer::Drained => self.answer_drained(&conversation).await?,
-                    Answer::After(after) => self.under_way = Some(self.ask(conversation, after)),
+                    Answer::After(after) => self.under_way = Some(self.ask(conversation, true, after)),
                 },
+                Wish::Offer(conversation) => {
+                    if let Some(after) = self.queues.offer(&conversation) {
+                        self.under_way = Some(self.ask(conversation, false, after));
+                    }
+                }
             }
         }
         Ok(())
@@ -111,7 +122,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         })
     }
 
-    fn ask(&self, conversation: ConversationKey, after: Position) -> BoxFuture<'static, Granted> {
+    fn ask(
+        &self,
+        conversation: ConversationKey,
+        asked: bool,
+        after: Position,
+    ) -> BoxFuture<'static, Granted> {
         let (link, limit) = (self.link.clone(), self.config.pull_timeout);
         let request = PullRequest {
             conversation: conversation.clone(),
@@ -121,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         };
         Box::pin(async move {
             let batch = timeout(limit, link.pull(request)).await.unwrap_or(Err(LinkError::Busy));
-            Granted::Pulled { conversation, after, batch }
+            Granted::Pulled { conversation, asked, after, batch }
         })
     }
 
@@ -134,14 +150,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 // An UNREAD is always answered; the notices come when the list does.
                 if asked { self.answer_unread(std::iter::empty()).await } else { Ok(()) }
             }
-            Granted::Pulled { conversation, after, batch: Ok(batch) } => {
-                self.pulled(conversation, after, batch).await
+            Granted::Pulled { conversation, asked, after, batch: Ok(batch) } => {
+                self.pulled(conversation, asked, after, batch).await
             }
-            Granted::Pulled { conversation, batch: Err(error), .. } => {
+            Granted::Pulled { conversation, asked, batch: Err(error), .. } => {
                 tracing::warn!(%error, "cannot pull");
                 self.queues.pull_failed(&conversation);
                 self.retry_later();
-                self.answer_drained(&conversation).await
+                if asked { self.answer_drained(&conversation).await } else { Ok(()) }
             }
         }
     }
@@ -155,15 +171,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         if asked {
             self.answer_unread(told.iter().map(|unread| (&unread.conversation, unread.count))).await?;
         }
+        if !told.is_empty() {
+            self.push_later();
+        }
+        if !self.has_asked {
+            return self.push_unasked().await;
+        }
         for unread in rest {
             self.wake(&unread.conversation).await?;
         }
         Ok(())
     }
 
+    fn push_later(&mut self) {
+        let at = tokio::time::Instant::now() + self.config.push_after;
+        self.push_at.get_or_insert(at);
+    }
+
+    /// Sends what the client has not asked for in time.
+    pub(super) async fn push_unasked(&mut self) -> Result<(), End> {
+        if !self.synced {
+            return self.resync().await;
+        }
+        let overdue = self.queues.overdue();
+        if overdue.len() > PUSHED {
+            self.push_later();
+        }
+        self.wishes.extend(overdue.into_iter().take(PUSHED).map(Wish::Offer));
+        self.ask_next().await
+    }
+
     async fn pulled(
         &mut self,
         conversation: ConversationKey,
+        asked: bool,
         after: Position,
         batch: Batch,
     ) -> Result<(), End> {
@@ -173,19 +214,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             let Some(queue) = queue_name(&self.me, &conversation) else { return Ok(()) };
             let entries = batch.entries.iter().map(Arc::as_ref);
             self.deliver(&conversation, &queue, entries, batch.position).await?;
-            self.queues.answered(&conversation);
+            if asked {
+                self.queues.answered(&conversation);
+            }
             return Ok(());
         }
         if more && progress {
             // A stretch that is not for this device: the client waits for what follows it.
-            self.wishes.push_front(Wish::Pull(conversation));
+            let wish = if asked { Wish::Pull } else { Wish::Offer };
+            self.wishes.push_front(wish(conversation));
             return Ok(());
         }
         if more {
             // An entry was announced that the core does not show yet.
             self.retry_later();
         }
-        self.answer_drained(&conversation).await
+        if asked {
+            return self.answer_drained(&conversation).await;
+        }
+        if let Some(position) = self.queues.offered(&conversation) {
+            self.link.acknowledge(&conversation, position);
+        }
+        Ok(())
     }
 
     async fn deliver<'a>(
@@ -254,6 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         if wake.clear_first {
             self.feed("drained", frame::drained(queue.clone())).await?;
         }
+        self.push_later();
         self.feed("notice", frame::notice(queue)).await
     }
 
