@@ -129,6 +129,45 @@ async fn a_gap_is_noticed_and_pulled() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_ask_is_sent_what_is_owed() {
+    let mut stage = Stage::with(|config| config.push_after = Duration::from_millis(20)).await;
+    let (mut client, mut seat) = Client::log_in(&mut stage).await;
+    seat.unread(vec![unread("alice", 0, 1)]).await;
+    seat.pull(0).await.send(Ok(batch(1..=2, 2, false))).unwrap();
+    let (key, seqs) = client.delivery().await;
+    assert_eq!(seqs, [1, 2]);
+    client.send(Command::Unread, None).await;
+    assert!(client.unread().await.unread.is_empty(), "sent already");
+    client.pull("alice", Some(key)).await;
+    assert_eq!(seat.acknowledged().await, 2);
+    client.drained("alice").await;
+}
+
+#[tokio::test]
+async fn what_was_noticed_and_not_pulled_is_sent() {
+    let mut stage = Stage::new().await;
+    let (mut client, mut seat) = Client::online(&mut stage, Vec::new()).await;
+    seat.entry(5).await;
+    let (key, _) = client.delivery().await;
+    client.pull("alice", Some(key)).await;
+    assert_eq!(seat.acknowledged().await, 5);
+    client.drained("alice").await;
+
+    seat.entry(7).await;
+    client.drained("alice").await;
+    assert_eq!(client.notice().await, "alice");
+    seat.pull(5).await.send(Ok(batch(7..=7, 7, false))).unwrap();
+    let (key, seqs) = client.delivery().await;
+    assert_eq!(seqs, [7]);
+    // The pull comes late.
+    client.pull("alice", None).await;
+    client.drained("alice").await;
+    client.pull("alice", Some(key)).await;
+    assert_eq!(seat.acknowledged().await, 7);
+    client.drained("alice").await;
+}
+
+#[tokio::test]
 async fn no_wake_up_is_lost_while_the_core_is_asked() {
     let mut stage = Stage::new().await;
     let (mut client, mut seat) = Client::online(&mut stage, vec![unread("alice", 0, 1)]).await;

@@ -95,11 +95,19 @@ class Reader {
   }
 }
 
-/** As in a browser, an error that nobody listens to is no exception: the SDK drops its listeners when it dials again. */
+/**
+ * As in a browser, an error that nobody listens to is no exception: the SDK drops its listeners when it dials again. And a
+ * socket that is being closed gives no more messages; otherwise the SDK would take what comes on its old socket, such as
+ * "logged in elsewhere" (by its new socket), for its own.
+ */
 class BrowserSocket extends WebSocket {
   constructor(...args) {
     super(...args);
     this.on('error', () => {});
+  }
+
+  emit(event, ...args) {
+    return event === 'message' && this.readyState !== WebSocket.OPEN ? false : super.emit(event, ...args);
   }
 }
 

@@ -39,7 +39,7 @@ class SdkPerson {
 
   async open() {
     for (;;) {
-      const opened = await Promise.race([this.client.open({ accessToken: tokens[this.name] }).then(() => true, () => false), sleep(20_000)]);
+      const opened = await Promise.race([this.client.open({ accessToken: tokens[this.name] }).then(() => true, () => false), sleep(70_000)]);
       if (opened) return;
       await sleep(300);
     }
@@ -53,6 +53,7 @@ class SdkPerson {
         this.state = `sends ${open.length} from ${open[0].msg}`;
         const done = await Promise.allSettled(open.map((message) => this.client.conn.send(message)));
         done.forEach((result, n) => {
+          if (result.status === 'rejected') this.why = result.reason;
           if (result.status === 'fulfilled') ids[Number(open[n].msg) - 1] = result.value.serverMsgId;
         });
         open = open.filter((_, n) => done[n].status === 'rejected');
@@ -94,12 +95,21 @@ class JsonPerson {
     socket.on('open', () => {
       // Everything at once: a round trip is dear.
       socket.send(JSON.stringify({ type: 'hello', app: key, user: this.name, token: tokens[this.name], device: { id: this.device }, positions: this.positions }));
-      for (const frame of this.unanswered.values()) socket.send(JSON.stringify(frame));
+      this.sayUnanswered(socket);
     });
     socket.on('message', (data) => this.hear(socket, JSON.parse(data)));
     socket.on('close', () => {
       if (this.socket === socket) this.socket = undefined;
     });
+  }
+
+  /** What is unanswered and was not said on this socket, in order: nothing overtakes what the old socket has lost. */
+  sayUnanswered(socket) {
+    for (const frame of this.unanswered.values()) {
+      if (frame.id <= (socket.said || 0)) continue;
+      socket.send(JSON.stringify(frame));
+      socket.said = frame.id;
+    }
   }
 
   look() {
@@ -119,6 +129,7 @@ class JsonPerson {
       const old = this.socket;
       this.socket = socket;
       if (old && old !== socket) old.terminate();
+      this.sayUnanswered(socket);
     }
     if (this.socket !== socket) return;
     this.heardAt = Date.now();
@@ -138,7 +149,7 @@ class JsonPerson {
       while (this.unanswered.size >= WINDOW) await sleep(20);
       const frame = { type: 'send', id: this.base + n, to: this.peer, body: { type: 'txt', msg: `${n}` } };
       this.unanswered.set(frame.id, frame);
-      this.socket?.send(JSON.stringify(frame));
+      if (this.socket) this.sayUnanswered(this.socket);
     }
     while (this.unanswered.size) await sleep(50);
     return this.ids;
@@ -156,7 +167,7 @@ async function run(Person, [first, second]) {
   const people = [new Person(first, second), new Person(second, first)];
   await Promise.all(people.map((person) => person.open()));
   const opened = Date.now() - begun;
-  const progress = setInterval(() => console.error(people.map((person) => `${person.name} sees ${person.book.seen.size}${person.state ? ` ${person.state}` : ''}`).join(', ')), 10_000);
+  const progress = setInterval(() => console.error(people.map((person) => `${person.name} sees ${person.book.seen.size}${person.state ? ` ${person.state}` : ''}${person.client ? ' ' + JSON.stringify((({ sock, reconnecting, autoReconnectNumTotal, _msgHash, unMSyncSendMsgMap, _isLogging, logOut }) => [sock.readyState, reconnecting, autoReconnectNumTotal, Object.keys(_msgHash).length, unMSyncSendMsgMap.size, _isLogging, logOut, person.why?.type, person.why?.message])(person.client.conn)) : ''}`).join(', ')), 10_000);
   const ids = await Promise.all(people.map((person) => person.write()));
   while (people.some((person) => person.book.seen.size < count)) await sleep(50);
   clearInterval(progress);
