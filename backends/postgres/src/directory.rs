@@ -9,14 +9,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use meridian_ports::{Directory, Error, ErrorKind, Lease, NodeId, NodeInfo, Result};
-use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::time::Duration;
 use tokio::{sync::Mutex, time::timeout};
 
 const ADDRESS_LIMIT: usize = 255;
-
-/// Announcements come one at a time: "nodes" as a number.
-const LOCK: i64 = 0x6e_6f64_6573;
 
 /// A directory on PostgreSQL, in the same schema as a store, or alone.
 #[derive(Debug)]
@@ -69,32 +66,21 @@ impl Directory for PgDirectory {
         if node.address.is_empty() || node.address.len() > ADDRESS_LIMIT {
             return Err(Error::new(ErrorKind::Invalid, "announce", "an address is 1 to 255 bytes long"));
         }
-        let leases = self.with("announce", async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            // A lease needs no disk.
-            sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *transaction).await?;
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
-            sqlx::query("DELETE FROM node WHERE ends_at <= clock_timestamp()").execute(&mut *transaction).await?;
-            let announced = sqlx::query(
-                "INSERT INTO node (id, slot, address, writes, ends_at) \
-                 SELECT $1, s.slot, $2, $3, clock_timestamp() + $4 * interval '1 microsecond' FROM (\
-                 SELECT coalesce((SELECT slot FROM node WHERE id = $1), (SELECT min(free)::smallint \
-                 FROM generate_series(0, 63) AS free WHERE free NOT IN (SELECT slot FROM node))) AS slot) AS s \
-                 WHERE s.slot IS NOT NULL \
-                 ON CONFLICT (id) DO UPDATE SET address = excluded.address, writes = excluded.writes, \
-                 ends_at = excluded.ends_at",
-            )
-            .bind(bits(node.id.0))
-            .bind(&node.address)
-            .bind(node.writes)
-            .bind(i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX))
-            .execute(&mut *transaction)
-            .await?;
-            let leases = living(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok((announced.rows_affected() > 0).then_some(leases))
+        let announce = self.with("announce", async |connection: &mut PgConnection| {
+            let rows = sqlx::query("SELECT id, slot, address, writes FROM announce($1, $2, $3, $4)")
+                .bind(bits(node.id.0))
+                .bind(&node.address)
+                .bind(node.writes)
+                .bind(i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?;
+            leases(&rows)
         });
-        leases.await?.ok_or_else(|| Error::new(ErrorKind::Full, "announce", "every slot is taken"))
+        let leases = announce.await?;
+        match leases.iter().any(|lease| lease.node.id == node.id) {
+            true => Ok(leases),
+            false => Err(Error::new(ErrorKind::Full, "announce", "every slot is taken")),
+        }
     }
 
     async fn withdraw(&self, node: NodeId) -> Result<()> {
@@ -117,6 +103,10 @@ async fn living(connection: &mut PgConnection) -> sqlx::Result<Vec<Lease>> {
     let rows = sqlx::query("SELECT id, slot, address, writes FROM node WHERE ends_at > clock_timestamp()")
         .fetch_all(connection)
         .await?;
+    leases(&rows)
+}
+
+fn leases(rows: &[PgRow]) -> sqlx::Result<Vec<Lease>> {
     let lease = |row: &PgRow| -> sqlx::Result<Lease> {
         let node = NodeInfo {
             id: NodeId(from_bits(row.try_get("id")?)),

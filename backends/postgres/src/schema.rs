@@ -4,7 +4,8 @@
 use crate::{config::PgConfig, error::OpenError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_logs.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_logs.sql"), include_str!("../migrations/0002_announce.sql")];
 
 /// One core at a time: "meridian" as a number.
 const LOCK: i64 = 0x6d65_7269_6469;

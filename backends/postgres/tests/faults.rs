@@ -9,8 +9,8 @@ use meridian_conformance::{
         log::{LogWriter, log_id, message, pair},
     },
 };
-use meridian_ports::{EntryRange, ErrorKind, Store};
-use meridian_postgres::{OpenError, PgConfig, PgStore};
+use meridian_ports::{Directory, EntryRange, ErrorKind, NodeId, NodeInfo, Store};
+use meridian_postgres::{OpenError, PgConfig, PgDirectory, PgStore};
 use meridian_services::{Postgres, free_port};
 use meridian_types::{Epoch, Incarnation, LogHead, Seq};
 use std::{
@@ -157,6 +157,39 @@ fn of_two_stores_with_one_claim_each_head_is_taken_once() {
             head = next;
         }
         assert_eq!(history::operations(&first, log_id(1)).await.len(), 200);
+    });
+}
+
+/// A core that is stopped, or whose machine is, must not keep what others wait for: no statement leaves a transaction open.
+#[test]
+fn nobody_waits_for_a_core_that_is_stopped() {
+    let url = fresh_url();
+    let config = PgConfig::parse(&url).unwrap();
+    block_on(async {
+        let (store, directory) = (Arc::new(open(&url).await), PgDirectory::open(config).await.unwrap());
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let sender = tokio::spawn(send(store, 1, stop.clone(), sent.clone()));
+        let announced = Arc::new(AtomicU64::new(0));
+        let announcer = tokio::spawn({
+            let (stop, announced) = (stop.clone(), announced.clone());
+            async move {
+                let node = NodeInfo { id: NodeId(1), address: "127.0.0.1:1".into(), writes: true };
+                while !stop.load(Ordering::Relaxed) {
+                    directory.announce(&node, Duration::from_secs(5)).await.unwrap();
+                    announced.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let open_ones = "SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+        for look in 0..50 {
+            let so_far = || sent.load(Ordering::Relaxed).min(announced.load(Ordering::Relaxed));
+            until("both work", || so_far() > look).await;
+            let seen = tokio::task::block_in_place(|| SERVER.sql("postgres", open_ones));
+            assert_eq!(seen.trim(), "");
+        }
+        stop.store(true, Ordering::Relaxed);
+        announcer.await.unwrap();
+        sender.await.unwrap();
     });
 }
 
