@@ -26,4 +26,4 @@ mod websocket;
 pub use address::{Network, NetworkError};
 pub use config::{GatewayConfig, TlsFiles};
 pub use listener::Gateway;
-pub use protocols::msync;
+pub use protocols::{json, msync};

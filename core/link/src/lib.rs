@@ -29,3 +29,5 @@ pub use meridian_types::session::{
 pub use server::{LinkServer, Sessions};
 pub use session::{PendingSend, Session};
 pub use tls::{Tls, TlsFiles};
+#[doc(hidden)]
+pub use wire::check;

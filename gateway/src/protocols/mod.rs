@@ -1,7 +1,7 @@
 //! The client protocols, one folder each. Each is an adapter: its frames are commands of a session, and events of the
 //! session are its frames.
 
-pub(crate) mod json;
+pub mod json;
 pub mod msync;
 
 use std::net::IpAddr;

@@ -3,9 +3,13 @@
 
 mod body;
 mod frame;
+mod json;
+mod link;
 pub mod seeds;
 mod stored;
 
 pub use body::body;
 pub use frame::frame;
+pub use json::json;
+pub use link::link;
 pub use stored::stored;

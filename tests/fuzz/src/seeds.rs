@@ -14,6 +14,9 @@ use meridian_types::{
 use prost::Message;
 use std::path::Path;
 
+/// One frame of the open protocol a line.
+const JSON: &str = include_str!("../seeds/frames.jsonl");
+
 /// A seed: the target it is for, its name, its bytes.
 pub type Seed = (&'static str, String, Vec<u8>);
 
@@ -88,6 +91,12 @@ pub fn made() -> Vec<Seed> {
         seeds.push(("stored", name, entry.encode_header().to_vec()));
     }
     seeds.push(("stored", "operation".into(), operation(entries).encode_detached().to_vec()));
+    for (name, stream) in ["down", "up"].into_iter().zip(meridian_link::check::samples()) {
+        seeds.push(("link", name.to_owned(), stream));
+    }
+    for (number, frame) in JSON.lines().enumerate() {
+        seeds.push(("json", format!("frame-{number}"), frame.into()));
+    }
     for text in ["alice", "org#app", "webim_web_1", "u/alice/bob"] {
         seeds.push(("stored", format!("name-{}", text.replace(['/', '#'], "-")), text.into()));
     }

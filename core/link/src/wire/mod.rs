@@ -1,5 +1,6 @@
 //! The messages between edge and core (`proto/link.proto`), and what they mean here.
 
+pub mod check;
 mod read;
 mod write;
 

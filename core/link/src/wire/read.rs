@@ -121,7 +121,7 @@ pub(crate) fn event(event: pb::Event) -> Result<impl Iterator<Item = (u64, Sessi
     }))
 }
 
-fn entry(entry: pb::Entry) -> Result<Arc<Entry>, Bad> {
+pub(super) fn entry(entry: pb::Entry) -> Result<Arc<Entry>, Bad> {
     let conversation = ConversationKey::from_stored(&entry.conversation);
     let read = Entry::from_parts(
         conversation,

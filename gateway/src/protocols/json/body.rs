@@ -3,6 +3,7 @@
 //! Each kind sets exactly the fields that the SDKs read for it; `subType` above all stays absent on texts, because they
 //! test whether it is there.
 
+use super::frame::cut;
 use bytes::Bytes;
 use meridian_types::{
     MessageId, UserName,
@@ -120,7 +121,7 @@ pub(super) fn read(body: &Fields) -> Result<Content, String> {
             sub_type: Some(SubType::Combine.into()),
             ..attachment(Type::Text, body)?
         }),
-        Some(other) => Err(format!("body.type {other:?} is no message type")),
+        Some(other) => Err(cut(&format!("body.type {other:?} is no message type"))),
         None => Err("body.type is missing".into()),
     }
 }

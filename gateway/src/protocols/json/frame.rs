@@ -249,6 +249,6 @@ fn id_of(value: &Value) -> Option<u64> {
     Id::deserialize(value.get("id")?).ok().map(|id| id.0)
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(MISTAKE_LIMIT).collect()
 }

@@ -6,6 +6,7 @@
 //! conversation.
 
 mod body;
+mod check;
 mod end;
 mod event;
 mod frame;
@@ -15,4 +16,5 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use check::check_frame;
 pub(crate) use serve::serve;
