@@ -95,8 +95,8 @@ impl Call {
     }
 
     /// Charges more than the one that every call costs.
-    pub(crate) fn charge(&self, group: crate::rate::Group, extra: u32) -> Result<(), ApiError> {
-        self.state.take(&self.app, group, extra)
+    pub(crate) async fn charge(&self, group: crate::rate::Group, extra: u32) -> Result<(), ApiError> {
+        self.state.take(&self.app, group, extra).await
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     files::thumbnail::Thumbnailer,
     handlers::{Answer, AppHandler, Handler},
     query::Query,
-    rate::{Group, RateLimits},
+    rate::{COUNTED, Group, RateLimits},
     router::{Match, Route, Router},
 };
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl Api {
         let app = self.state.app(&request.params, request.uri.path()).await?;
         let user = if route.auth.names_user() { request.params.get("username") } else { "" };
         let caller = authorize(&self.state, &app, route.auth, &request.headers, user).await?;
-        self.state.take(&app, route.rate, 1)?;
+        self.state.take(&app, route.rate, 1).await?;
         match route.handler {
             Some(Handler::App(handler)) => Ok((handler, app, caller)),
             _ => Err(ApiError::not_implemented(&format!("{} {}", route.method, route.template))),
@@ -130,9 +130,16 @@ impl State {
         })
     }
 
-    pub(crate) fn take(&self, app: &App, group: Group, cost: u32) -> Result<(), ApiError> {
-        let factor = app.settings.rate_factor;
-        if self.limits.take(app.tenant, group, factor, cost, Instant::now()) {
+    pub(crate) async fn take(&self, app: &App, group: Group, cost: u32) -> Result<(), ApiError> {
+        let (tenant, factor) = (app.tenant, app.settings.rate_factor);
+        if factor > 0
+            && let Some(report) = self.limits.report(tenant, group, factor, Instant::now())
+        {
+            let counter = report.counter();
+            let sum = self.chat.count(&counter, report.calls(), COUNTED).await;
+            self.limits.reported(&report, sum);
+        }
+        if self.limits.take(tenant, group, factor, cost, Instant::now()) {
             Ok(())
         } else {
             Err(ApiError::reach_limit())

@@ -395,6 +395,12 @@ impl Chat {
         devices
     }
 
+    /// Adds to a count that all cores of the region share, and gives the sum. `None`: there are no other cores, or what
+    /// they share is away.
+    pub async fn count(&self, counter: &str, by: i64, ttl: Duration) -> Option<i64> {
+        self.inner.presence.as_ref()?.count(counter, by, ttl).await
+    }
+
     /// Messages that no device of the user has received, at most 500 per conversation.
     pub async fn offline_count(&self, app: &App, name: &UserName) -> Result<u64> {
         self.inner.existing(app, name).await?;

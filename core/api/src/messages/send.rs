@@ -153,7 +153,7 @@ struct Sent {
 async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
     if let Some(group) = Group::named("messages-users") {
         let extra = u32::try_from(order.to.len() - 1).unwrap_or(u32::MAX);
-        call.charge(group, extra)?;
+        call.charge(group, extra).await?;
     }
     let Order { from, to, draft, sync_device, online_only, at } = order;
     let (from, draft) = (&from, &draft);

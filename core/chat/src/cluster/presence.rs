@@ -16,6 +16,8 @@ const TTL: Duration = Duration::from_secs(30);
 const RENEWAL: Duration = Duration::from_secs(10);
 /// A login or a question does not wait longer for the soft state.
 const DEADLINE: Duration = Duration::from_millis(500);
+/// A count is not worth more.
+const COUNT_DEADLINE: Duration = Duration::from_millis(50);
 /// Departures that may wait; one that finds no room is forgotten with the time to live.
 const WAITING: usize = 4096;
 
@@ -103,6 +105,14 @@ impl Presence {
             Some(RemoteSeat { node, resource: Resource::parse(resource).ok()?, platform, at, uuid, name })
         };
         members.into_iter().filter_map(read).collect()
+    }
+
+    /// Adds to a count of all cores; `None` when this one is alone, or the soft state is away.
+    pub(crate) async fn count(&self, counter: &str, by: i64, ttl: Duration) -> Option<i64> {
+        if self.cluster.others().is_empty() {
+            return None;
+        }
+        tokio::time::timeout(COUNT_DEADLINE, self.soft.add(counter, by, ttl)).await.ok()?.ok()
     }
 
     fn member(&self, resource: &Resource) -> String {
