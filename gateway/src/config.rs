@@ -37,6 +37,8 @@ pub struct GatewayConfig {
     /// WebSockets that may wait for their turn, and how long. What cannot be is answered 503.
     pub max_waiting_logins: usize,
     pub login_wait: Duration,
+    /// Requests of one address per second, opened WebSockets included; twice as many at once. 0: no limit.
+    pub requests_per_second: u32,
     /// Within this time the first request head must be there. A TLS handshake has the same time, before that.
     pub header_timeout: Duration,
     /// How long a connection may stay without the next request head. Longer than the idle time of a load balancer in
@@ -108,6 +110,7 @@ impl Default for GatewayConfig {
             login_burst: 1000,
             max_waiting_logins: 4096,
             login_wait: Duration::from_secs(5),
+            requests_per_second: 1000,
             header_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             max_header_bytes: 16 * 1024,

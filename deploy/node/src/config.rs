@@ -160,6 +160,8 @@ pub struct GatewayConfig {
     pub tls_key: Option<PathBuf>,
     /// WebSockets that may be opened per second, on average; 0: no limit.
     pub logins_per_second: u32,
+    /// Requests of one address per second. 0: no limit.
+    pub requests_per_second: u32,
     /// Proxies that are believed what they say of clients: addresses or `address/prefix`, as a list or separated by
     /// commas.
     #[serde(deserialize_with = "networks")]
@@ -276,6 +278,7 @@ impl Default for GatewayConfig {
             tls_certificate: None,
             tls_key: None,
             logins_per_second: 500,
+            requests_per_second: 1000,
             trusted_proxies: Vec::new(),
         }
     }

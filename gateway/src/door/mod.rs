@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod linger;
 mod preflight;
+mod rate;
 mod rest;
 mod upgrade;
 mod visit;
@@ -18,6 +19,7 @@ use hyper::body::Incoming;
 use linger::Linger;
 use meridian_link::{Body, CoreHandle, empty_body};
 use preflight::NoContent;
+use rate::AddressRates;
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
@@ -58,13 +60,13 @@ impl Door {
         permits: Arc<Semaphore>,
         tls: Option<Tls>,
     ) -> Self {
-        let admission = Arc::new(Admission::new(&config));
+        let limits = Arc::new((Admission::new(&config), AddressRates::new(config.requests_per_second)));
         let routes = service_fn({
             let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
             move |request: Request<Incoming>| {
                 let (core, config, drain) = (core.clone(), config.clone(), drain.clone());
-                let admission = admission.clone();
-                async move { Ok::<_, Infallible>(route(request, &core, &config, &drain, &admission).await) }
+                let limits = limits.clone();
+                async move { Ok::<_, Infallible>(route(request, &core, &config, &drain, &limits).await) }
             }
         });
         let trusted = config.clone();
@@ -90,8 +92,11 @@ async fn route(
     core: &CoreHandle,
     config: &GatewayConfig,
     drain: &Drain,
-    admission: &Admission,
+    (admission, rates): &(Admission, AddressRates),
 ) -> Response<Body> {
+    if let Some(refusal) = rates.refuse(&request) {
+        return refusal;
+    }
     match request.uri().path() {
         "/websocket" => upgrade::upgrade(&mut request, Protocol::Msync, drain, admission).await,
         "/ws/v1" => upgrade::upgrade(&mut request, Protocol::Json, drain, admission).await,

@@ -41,6 +41,22 @@ async fn health_and_readiness() {
 }
 
 #[tokio::test]
+async fn an_address_that_asks_too_much_is_refused() {
+    let stage = Stage::with(|config| config.requests_per_second = 1).await;
+    let mut answers = Vec::new();
+    while answers.len() < 20 && answers.last().is_none_or(|answer: &String| status(answer) == "200") {
+        answers.push(ask(stage.address, "GET /healthz HTTP/1.1").await);
+    }
+    assert!((3..20).contains(&answers.len()), "two at once, and one a second: {}", answers.len());
+    let refused = answers.last().unwrap();
+    assert_eq!(status(refused), "429");
+    assert!(
+        refused.contains("retry-after: 1\r\n") && refused.contains(r#""error":"reach_limit""#),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn the_websocket_path_wants_a_websocket() {
     let stage = Stage::new().await;
     let answer = ask(stage.address, "GET /websocket HTTP/1.1").await;

@@ -41,6 +41,7 @@ fn gateway_config(config: &Config) -> anyhow::Result<GatewayConfig> {
         max_frame_bytes: config.gateway.frame_limit,
         drain_timeout: Duration::from_secs(config.gateway.drain_s),
         tls: config.gateway.tls(),
+        requests_per_second: config.gateway.requests_per_second,
         logins_per_second: config.gateway.logins_per_second,
         trusted_proxies: config.gateway.trusted_proxies.clone(),
         ..GatewayConfig::default()
