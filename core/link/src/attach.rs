@@ -1,9 +1,9 @@
 //! A device that is logged in.
 
-use crate::{CloseReason, Session, SessionEvent};
+use crate::{CloseReason, Events, Session};
 use meridian_types::{AppKey, Millis, Resource, UserName};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// An attached device. Dropping it detaches.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Attached {
     pub session: Arc<dyn Session>,
     /// Entries of the person's conversations, in commit order. Bounded: what does not fit is dropped and the next
     /// event after the gap is [`SessionEvent::Lagged`].
-    pub events: mpsc::Receiver<SessionEvent>,
+    pub events: Events,
     /// Fires once; a sender that is dropped without a word means that the core went away.
     pub closed: oneshot::Receiver<CloseReason>,
 }

@@ -26,6 +26,7 @@ pub use meridian_types::session::{
     Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, Resume,
     RouteTo, SendError, Sent, SessionEvent, Submission, Unread,
 };
+pub use meridian_types::{EventSender, Events, event_queue};
 pub use server::{LinkServer, Sessions};
 pub use session::{PendingSend, Session};
 pub use tls::{Tls, TlsFiles};

@@ -1,4 +1,4 @@
-//! Ids, keys, limits, and the message and operation model of Meridian. No I/O, no async, no clock.
+//! Ids, keys, limits, and the message and operation model of Meridian. No I/O, no runtime, no clock.
 //!
 //! Start with [`log`]: everything durable is an operation of a log. [`entry`] is what a conversation holds,
 //! [`record`] the two other shapes of the store, [`ids`] and [`names`] how all of them are called, and [`msync`]
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod entry;
+pub mod events;
 pub mod hash;
 pub mod ids;
 pub mod log;
@@ -24,6 +25,7 @@ pub mod msync {
 
 pub use codec::DecodeError;
 pub use entry::{Audience, Entry, EntryKind, IdempotencyKey};
+pub use events::{EventSender, Events, event_queue};
 pub use hash::Hash;
 pub use ids::{
     Epoch, Hlc, Incarnation, LogClass, LogId, Lsn, MessageId, Millis, Position, RegionId, Seq, TenantId,

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::{
-    Attached, Batch, Body, CloseReason, Core, CoreHandle, LinkError, Login, PendingSend, PullRequest,
-    Refusal, SendError, Sent, Session, SessionEvent, Submission, Unread, bytes_body,
+    Attached, Batch, Body, CloseReason, Core, CoreHandle, EventSender, LinkError, Login, PendingSend,
+    PullRequest, Refusal, SendError, Sent, Session, SessionEvent, Submission, Unread, bytes_body,
+    event_queue,
 };
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
@@ -49,7 +50,7 @@ pub(crate) enum Call {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) login: Login,
-    pub(crate) events: mpsc::Sender<SessionEvent>,
+    pub(crate) events: EventSender,
     pub(crate) closed: oneshot::Sender<CloseReason>,
     pub(crate) calls: mpsc::UnboundedReceiver<Call>,
 }
@@ -111,7 +112,8 @@ impl Seat {
     }
 
     pub(crate) async fn event(&self, event: SessionEvent) {
-        self.events.send(event).await.unwrap();
+        assert!(!self.events.is_closed());
+        self.events.tell(event);
     }
 }
 
@@ -184,7 +186,7 @@ impl Core for Scripted {
             Attach::Hang => pending().await,
         }
         let (call, calls) = mpsc::unbounded_channel();
-        let (event, events) = mpsc::channel(self.0.event_room.load(Ordering::Relaxed));
+        let (event, events) = event_queue(self.0.event_room.load(Ordering::Relaxed));
         let (close, closed) = oneshot::channel();
         let attached = Attached {
             app: AppKey::parse(&login.app_key).map_err(|_| Refusal::Malformed)?,

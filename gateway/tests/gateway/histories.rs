@@ -63,7 +63,6 @@ struct World {
     acknowledged: BTreeMap<&'static str, u64>,
     /// Committed, not yet announced.
     unannounced: VecDeque<Arc<Entry>>,
-    lagging: bool,
     /// The answer to a pull is read at once and given later: what is committed and announced meanwhile is not in it.
     held: Option<(oneshot::Sender<Pulled>, Pulled)>,
     made: usize,
@@ -79,7 +78,7 @@ impl World {
     async fn live(mut self) -> BTreeMap<&'static str, u64> {
         loop {
             if let Ok(seat) = self.seats.try_recv() {
-                (self.seat, self.lagging) = (Some(seat), false);
+                self.seat = Some(seat);
             }
             while let Some(call) = self.seat.as_mut().and_then(|seat| seat.calls.try_recv().ok()) {
                 self.answer(call);
@@ -113,13 +112,10 @@ impl World {
 
     fn announce(&mut self) {
         let Some(seat) = &self.seat else { return };
-        if self.lagging {
-            self.lagging = seat.events.try_send(SessionEvent::Lagged).is_err();
-        }
         if let Some(entry) = self.unannounced.pop_front() {
             let (position, deliver) = (at(entry.seq.0), delivered(entry.seq.0));
             let event = SessionEvent::Entry { entry, position, deliver };
-            self.lagging = self.lagging || seat.events.try_send(event).is_err();
+            seat.events.tell(event);
         }
     }
 
@@ -260,7 +256,6 @@ async fn history(seed: u64) {
             logs: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             unannounced: VecDeque::new(),
-            lagging: false,
             held: None,
             made: 0,
             settled: settle,

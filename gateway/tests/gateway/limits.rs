@@ -72,7 +72,7 @@ async fn a_drain_answers_what_was_sent_before() {
 async fn the_reason_may_come_after_the_end_of_the_events() {
     let mut stage = Stage::new().await;
     let (mut client, mut seat) = Client::online(&mut stage, Vec::new()).await;
-    drop(std::mem::replace(&mut seat.events, tokio::sync::mpsc::channel(1).0));
+    drop(std::mem::replace(&mut seat.events, meridian_link::event_queue(1).0));
     seat.closed.send(CloseReason::Kicked).unwrap();
     assert_eq!(client.sync().await.metas[0].ns, Some(0));
     assert_eq!(client.close_code().await, 1000);
@@ -128,10 +128,13 @@ async fn a_client_that_never_reads_is_closed() {
     let (_client, mut seat) = Client::online(&mut stage, Vec::new()).await;
     let mut large = entry(1);
     Arc::make_mut(&mut large).body = Some(vec![b'x'; 60_000].into());
-    let events = seat.events.clone();
+    let events = std::mem::replace(&mut seat.events, meridian_link::event_queue(1).0);
     let flood = tokio::spawn(async move {
         // Ends when the session does.
-        while events.send(SessionEvent::Transient(large.clone())).await.is_ok() {}
+        while !events.is_closed() {
+            events.tell(SessionEvent::Transient(large.clone()));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     });
     assert!(!seat.detached().await);
     timeout(PATIENCE, flood).await.unwrap().unwrap();

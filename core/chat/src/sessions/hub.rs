@@ -3,7 +3,7 @@
 
 use crate::log::Publication;
 use meridian_types::{
-    Resource, TenantId, UserName,
+    EventSender, Events, Resource, TenantId, UserName, event_queue,
     session::{CloseReason, Device, Refusal, SessionEvent},
 };
 use std::{
@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 const SHARDS: usize = 64;
 
@@ -27,29 +27,16 @@ pub(crate) struct Slot {
     pub(crate) device: Device,
     /// Milliseconds since 1970.
     pub(crate) seated_at: u64,
-    events: mpsc::Sender<SessionEvent>,
-    lagging: AtomicBool,
+    events: EventSender,
     is_closed: AtomicBool,
     close: Mutex<Option<oneshot::Sender<CloseReason>>>,
 }
 
 impl Slot {
     fn tell(&self, event: SessionEvent) {
-        if self.lagging.load(Ordering::Relaxed) {
-            if self.events.try_send(SessionEvent::Lagged).is_err() {
-                return;
-            }
-            self.lagging.store(false, Ordering::Relaxed);
-        }
-        if self.events.try_send(event).is_err() {
+        if self.events.tell(event) {
             metrics::counter!("session_lagged_total").increment(1);
-            self.lagging.store(true, Ordering::Relaxed);
         }
-    }
-
-    fn lag(&self) {
-        let told = self.events.try_send(SessionEvent::Lagged).is_ok();
-        self.lagging.store(!told, Ordering::Relaxed);
     }
 
     /// Whether the session was told to end; what it still sends must not count.
@@ -88,7 +75,7 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) slot: Arc<Slot>,
-    pub(crate) events: mpsc::Receiver<SessionEvent>,
+    pub(crate) events: Events,
     pub(crate) closed: oneshot::Receiver<CloseReason>,
 }
 
@@ -120,7 +107,7 @@ impl Hub {
         seated_at: u64,
     ) -> Result<Seat, Refusal> {
         let person = (tenant, user.clone());
-        let (events, event_receiver) = mpsc::channel(self.event_limit);
+        let (events, event_receiver) = event_queue(self.event_limit);
         let (close, closed) = oneshot::channel();
         let mut shard = self.shard(&person);
         let slots = shard.entry(person).or_default();
@@ -149,7 +136,6 @@ impl Hub {
             device,
             seated_at,
             events,
-            lagging: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             close: Mutex::new(Some(close)),
         });
@@ -219,7 +205,7 @@ impl Hub {
     pub(crate) fn lag_all(&self) {
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.values().flatten().for_each(|slot| slot.lag());
+            shard.values().flatten().for_each(|slot| slot.events.lag());
         }
     }
 

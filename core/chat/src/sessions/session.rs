@@ -12,13 +12,11 @@ use crate::{
 };
 use meridian_ports::ErrorKind;
 use meridian_types::{
-    AppKey, ConversationKey, Entry, Millis, Position, Resource, UserName,
-    session::{
-        Batch, CloseReason, LinkError, PullRequest, SendError, Sent, SessionEvent, Submission, Unread,
-    },
+    AppKey, ConversationKey, Entry, Events, Millis, Position, Resource, UserName,
+    session::{Batch, CloseReason, LinkError, PullRequest, SendError, Sent, Submission, Unread},
 };
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// A device that is logged in: who it is, its commands, and what it is told.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ pub struct Attached {
     /// See [`meridian_types::session::Resume`].
     pub token_epoch: u64,
     pub session: Session,
-    pub events: mpsc::Receiver<SessionEvent>,
+    pub events: Events,
     pub closed: oneshot::Receiver<CloseReason>,
 }
 

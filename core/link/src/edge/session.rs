@@ -10,18 +10,21 @@ use crate::{
     wire::{self, pb},
 };
 use async_trait::async_trait;
-use meridian_types::{AppKey, ConversationKey, MessageId, Millis, Position, Resource, UserName};
+use meridian_types::{
+    AppKey, ConversationKey, EventSender, Events, MessageId, Millis, Position, Resource, UserName,
+    event_queue,
+};
 use pb::{to_core::What as Down, to_edge::What as Up};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, oneshot},
     time::{Instant, sleep, timeout_at},
 };
 
@@ -46,8 +49,7 @@ pub(super) struct EdgeSession {
     id: u64,
     pool: Arc<Pool>,
     state: Mutex<State>,
-    events: mpsc::Sender<SessionEvent>,
-    lagging: AtomicBool,
+    events: EventSender,
     /// The session is on a core again.
     seated: Notify,
 }
@@ -83,21 +85,12 @@ impl EdgeSession {
     }
 
     pub(super) fn tell(&self, event: SessionEvent) {
-        if self.lagging.load(Ordering::Relaxed) {
-            if self.events.try_send(SessionEvent::Lagged).is_err() {
-                return;
-            }
-            self.lagging.store(false, Ordering::Relaxed);
-        }
-        if self.events.try_send(event).is_err() {
-            self.lagging.store(true, Ordering::Relaxed);
-        }
+        self.events.tell(event);
     }
 
     /// The gateway will ask what is owed.
     pub(super) fn lag(&self) {
-        let told = self.events.try_send(SessionEvent::Lagged).is_ok();
-        self.lagging.store(!told, Ordering::Relaxed);
+        self.events.lag();
     }
 
     /// A core has let the session in. In the order of what the core says, so that nothing after it is missed.
@@ -298,11 +291,8 @@ impl EdgeSession {
 pub(super) struct Hold(Arc<EdgeSession>);
 
 impl Hold {
-    pub(super) fn new(
-        pool: Arc<Pool>,
-        login: Login,
-    ) -> (Self, mpsc::Receiver<SessionEvent>, oneshot::Receiver<CloseReason>) {
-        let (events, receiver) = mpsc::channel(EVENTS);
+    pub(super) fn new(pool: Arc<Pool>, login: Login) -> (Self, Events, oneshot::Receiver<CloseReason>) {
+        let (events, receiver) = event_queue(EVENTS);
         let (close, closed) = oneshot::channel();
         let session = EdgeSession {
             id: IDS.fetch_add(1, Ordering::Relaxed),
@@ -318,7 +308,6 @@ impl Hold {
                 gone: false,
             }),
             events,
-            lagging: AtomicBool::new(false),
             seated: Notify::new(),
         };
         (Self(Arc::new(session)), receiver, closed)
@@ -331,7 +320,7 @@ impl Hold {
     pub(super) fn attached(
         self,
         told: pb::Attached,
-        events: mpsc::Receiver<SessionEvent>,
+        events: Events,
         closed: oneshot::Receiver<CloseReason>,
     ) -> Result<Attached, Refusal> {
         let resume = told.resume.as_ref().map(wire::resume).ok_or(Refusal::Unavailable)?;

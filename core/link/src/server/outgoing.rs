@@ -78,6 +78,8 @@ fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
             Out::Event(session, SessionEvent::Lagged) => {
                 let lagged = pb::Lagged { sessions: vec![session] };
                 messages.push(wire::to_edge(0, 0, pb::to_edge::What::Lagged(lagged)));
+                // What the session was told after this must not be heard before it.
+                events.clear();
                 continue;
             }
             Out::Event(session, SessionEvent::Entry { entry, position, deliver }) => {
@@ -152,6 +154,8 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(told, [(1, vec![1, 3], vec![2]), (0, vec![3], vec![]), (2, vec![1, 2], vec![])]);
+        let behind_the_gap = (1, vec![3], vec![]);
+        let expected = [(1, vec![1], vec![2]), (0, vec![3], vec![]), (2, vec![1, 2], vec![]), behind_the_gap];
+        assert_eq!(told, expected);
     }
 }

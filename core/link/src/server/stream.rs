@@ -2,7 +2,7 @@
 
 use super::{Seated, Sessions, outgoing::Out};
 use crate::{
-    Attached, CoreHandle, LinkError, Login, Refusal, SendError, Session,
+    Attached, CoreHandle, Events, LinkError, Login, Refusal, SendError, Session,
     wire::{self, Bad, pb},
 };
 use bytes::Bytes;
@@ -260,7 +260,7 @@ impl Stream {
 /// Passes a session's events on; waiting here makes the session lag, and no other.
 async fn pass_on(
     id: u64,
-    mut events: mpsc::Receiver<crate::SessionEvent>,
+    mut events: Events,
     mut closed: tokio::sync::oneshot::Receiver<crate::CloseReason>,
     out: mpsc::Sender<Out>,
 ) -> Done {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_link::{
-    Attached, Batch, Body, CloseReason, Core, CoreHandle, Cores, Credential, Device, LinkError, LinkServer,
-    Login, Patience, PendingSend, Platform, PullRequest, Refusal, RouteTo, SendError, Sent, Session,
-    SessionEvent, Submission, Tls, Unread, bytes_body, peer::Secret,
+    Attached, Batch, Body, CloseReason, Core, CoreHandle, Cores, Credential, Device, EventSender, LinkError,
+    LinkServer, Login, Patience, PendingSend, Platform, PullRequest, Refusal, RouteTo, SendError, Sent,
+    Session, SessionEvent, Submission, Tls, Unread, bytes_body, event_queue, peer::Secret,
 };
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -43,7 +43,7 @@ pub(crate) struct Region {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) login: Login,
-    pub(crate) events: mpsc::Sender<SessionEvent>,
+    pub(crate) events: EventSender,
     pub(crate) close: oneshot::Sender<CloseReason>,
 }
 
@@ -75,7 +75,7 @@ impl Core for Handle {
         if let Some(refusal) = refused {
             return Err(refusal);
         }
-        let (events, event_receiver) = mpsc::channel(8);
+        let (events, event_receiver) = event_queue(4096);
         let (close, closed) = oneshot::channel();
         let attached = Attached {
             app: AppKey::parse(&login.app_key).map_err(|_| Refusal::AppNotFound)?,

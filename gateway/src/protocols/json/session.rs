@@ -19,8 +19,8 @@ use crate::{
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use meridian_link::{
-    Attached, Batch, CloseReason, LinkError, PullRequest, SendError, Sent, Session as Link, SessionEvent,
-    Unread,
+    Attached, Batch, CloseReason, Events, LinkError, PullRequest, SendError, Sent, Session as Link,
+    SessionEvent, Unread,
 };
 use meridian_types::{ConversationKey, Position, UserName};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
@@ -73,7 +73,7 @@ enum Granted {
 pub(super) struct Session<S> {
     socket: Box<Socket<S>>,
     link: Arc<dyn Link>,
-    events: mpsc::Receiver<SessionEvent>,
+    events: Events,
     closed: oneshot::Receiver<CloseReason>,
     me: UserName,
     config: Arc<GatewayConfig>,
@@ -91,6 +91,7 @@ pub(super) struct Session<S> {
     mistakes: usize,
     retry_at: Option<Instant>,
     pulse: Pulse,
+    sweep_at: Instant,
     timer: Pin<Box<Sleep>>,
     welcome: Value,
 }
@@ -130,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             mistakes: 0,
             retry_at: None,
             pulse: Pulse::new(now),
+            sweep_at: now,
             timer: Box::pin(sleep_until(now)),
             welcome,
         }
@@ -291,7 +293,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             Beat::Wait => {}
             Beat::Dead => return Err(End::Idle),
             Beat::Ping => {
-                self.queues.sweep();
+                // Not with every ping: an event may be on its way for what looks settled.
+                if now >= self.sweep_at {
+                    self.sweep_at = now + self.config.ping_interval;
+                    self.queues.sweep();
+                }
                 self.socket.ping().await?;
             }
         }

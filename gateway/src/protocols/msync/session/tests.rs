@@ -4,7 +4,9 @@ use super::*;
 use crate::drain::{DrainSwitch, drain};
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
-use meridian_link::{Batch, LinkError, PendingSend, PullRequest, Submission, Unread};
+use meridian_link::{
+    Batch, EventSender, LinkError, PendingSend, PullRequest, Submission, Unread, event_queue,
+};
 use meridian_types::{
     AppKey, ConversationKey, Position, Resource, UserName,
     msync::{CommSyncDl, CommSyncUl, MSync},
@@ -42,7 +44,7 @@ impl Link for Silent {
 struct Rig {
     client: WebSocketStream<DuplexStream>,
     session: JoinHandle<End>,
-    _core: (mpsc::Sender<SessionEvent>, oneshot::Sender<CloseReason>),
+    _core: (EventSender, oneshot::Sender<CloseReason>),
     _switch: DrainSwitch,
 }
 
@@ -50,7 +52,7 @@ async fn rig() -> Rig {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let config = Arc::new(GatewayConfig::default());
     let socket = Socket::new(near, Bytes::new(), config.max_frame_bytes, config.write_timeout).await;
-    let (event, events) = mpsc::channel(8);
+    let (event, events) = event_queue(8);
     let (close, closed) = oneshot::channel();
     let attached = Attached {
         app: AppKey::parse("org#app").unwrap(),
