@@ -41,11 +41,13 @@ pub(crate) struct Pulse {
     /// The first ping that has no answer.
     asked: Option<Instant>,
     answers: bool,
+    /// The last pong was late.
+    slow: bool,
 }
 
 impl Pulse {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, next: now, interval: SHORTEST, asked: None, answers: false }
+        Self { since: now, next: now, interval: SHORTEST, asked: None, answers: false, slow: false }
     }
 
     /// When [`Pulse::beat`] has something to do. `heard`: when the last byte came.
@@ -72,9 +74,15 @@ impl Pulse {
     pub(crate) fn pong(&mut self, now: Instant, patience: Patience) {
         self.answers = true;
         let Some(asked) = self.asked.take() else { return };
-        let longer = if now - asked < PROMPT { 2 * self.interval } else { SHORTEST };
+        self.slow = now - asked >= PROMPT;
+        let longer = if self.slow { SHORTEST } else { 2 * self.interval };
         self.interval = longer.min(patience.ping_interval);
         self.next = now + self.interval;
+    }
+
+    /// The last pong was late, or the next one is.
+    pub(crate) fn is_slow(&self, now: Instant) -> bool {
+        self.slow || self.asked.is_some_and(|asked| now - asked >= PROMPT)
     }
 
     /// The gateway did not read: the silence is not the client's fault.
@@ -154,7 +162,10 @@ mod tests {
         line.next();
         let asked = line.at();
         line.pong_after(600);
+        assert!(line.pulse.is_slow(line.now));
         assert_eq!(line.next(), (asked + 2600, Beat::Ping));
+        line.pong_after(0);
+        assert!(!line.pulse.is_slow(line.now));
     }
 
     #[test]

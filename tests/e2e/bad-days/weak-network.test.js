@@ -12,8 +12,10 @@ const path = require('node:path');
 const LOSSES = (process.env.E2E_LOSS || '30').split(',').map(Number);
 const COUNT = Number(process.env.E2E_LOSS_MESSAGES || 200);
 const MS = Number(process.env.E2E_LOSS_MS || 10 * 60_000);
-/** What the guide for edges recommends: a lost packet is sent again at most a second later. */
-const SETTINGS = ['net.ipv4.tcp_rto_max_ms=1000', 'net.ipv4.tcp_thin_linear_timeouts=1'];
+/** What the guide for edges recommends: a lost packet is sent again at most a second later, and for a minute. */
+const SETTINGS = [
+  'tcp_rto_max_ms=1000', 'tcp_thin_linear_timeouts=1', 'tcp_retries2=60', 'tcp_orphan_retries=30', 'tcp_synack_retries=15', 'tcp_timestamps=0',
+];
 
 function run(command, ...args) {
   const done = spawnSync(command, args, { encoding: 'utf8' });
@@ -39,7 +41,7 @@ class Line {
       this.inside(name, 'nft', `add rule inet loss in iifname "${device}" numgen random mod 100 < ${loss} counter drop`);
     }
     // Older kernels lack the first; then a lost packet may wait longer.
-    for (const setting of SETTINGS) spawnSync('ip', ['netns', 'exec', this.server, 'sysctl', '-q', '-w', setting]);
+    for (const setting of SETTINGS) spawnSync('ip', ['netns', 'exec', this.server, 'sysctl', '-q', '-w', `net.ipv4.${setting}`]);
   }
 
   inside(name, command, ...args) {

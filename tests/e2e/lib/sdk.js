@@ -101,8 +101,9 @@ class Reader {
  * "logged in elsewhere" (by its new socket), for its own.
  */
 class BrowserSocket extends WebSocket {
-  constructor(...args) {
-    super(...args);
+  constructor(url, protocols) {
+    // Browsers give up a handshake as well: Firefox after 20 s, Chrome after 4 minutes.
+    super(url, protocols, { handshakeTimeout: 20_000 });
     this.on('error', () => {});
   }
 

@@ -29,19 +29,28 @@ class Book {
 class SdkPerson {
   constructor(name, peer) {
     const app = { key, server: { socket: `ws://${host}/websocket`, rest: `http://${host}` } };
-    Object.assign(this, { name, peer, book: new Book(), client: new Client(app, name, { deviceId: `weak-${name}` }) });
+    Object.assign(this, { app, name, peer, book: new Book() });
+    this.renew();
+  }
+
+  renew() {
+    this.client?.conn.removeEventHandler('weak');
+    this.client?.close();
+    this.client = new Client(this.app, this.name, { deviceId: `weak-${this.name}` });
     this.client.conn.addEventHandler('weak', {
-      onTextMessage: (message) => message.from === peer && this.book.note(message.id, message.msg),
+      onTextMessage: (message) => message.from === this.peer && this.book.note(message.id, message.msg),
       onDisconnected: () => { this.gaveUp = true; },
       onConnected: () => { this.gaveUp = false; },
     });
   }
 
+  /** The SDK dials three times, up to 20 s each; then, or when its own timer was lost, the application begins anew. */
   async open() {
     for (;;) {
-      const opened = await Promise.race([this.client.open({ accessToken: tokens[this.name] }).then(() => true, () => false), sleep(70_000)]);
-      if (opened) return;
+      const opened = this.client.open({ accessToken: tokens[this.name] }).then(() => true, () => false);
+      if (await Promise.race([opened, sleep(65_000)])) return;
       await sleep(300);
+      this.renew();
     }
   }
 
@@ -61,8 +70,11 @@ class SdkPerson {
         // The SDK gives up after some attempts of its own.
         while (open.length && !this.client.conn.isOpened()) {
           this.state = `has ${open.length} rejected and ${this.gaveUp ? 'logs in again' : 'waits for the SDK to reconnect'}`;
-          if (this.gaveUp) await this.open();
-          else await sleep(100);
+          if (this.gaveUp) {
+            this.renew();
+            await this.open();
+          }
+          await sleep(100);
         }
       }
     }

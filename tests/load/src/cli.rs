@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{idle, journal, open, report, throughput, uplink::STAMP_LENGTH};
+use crate::{idle, journal, open, report, storm, throughput, uplink::STAMP_LENGTH};
 use clap::{Parser, Subcommand};
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -93,6 +93,8 @@ enum Command {
     Open(open::Open),
     /// Memory per idle connection, and the time of many logins.
     Idle(idle::Idle),
+    /// Clients that lose their server and all come back.
+    Storm(storm::Storm),
     /// Send until the server goes away, and write down everything that was acknowledged.
     Journal(journal::Journal),
     /// Check that everything written down is there, once and in order.
@@ -116,6 +118,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<Vec<String>> {
         Command::Throughput(args) => throughput::run(target, common, args).await,
         Command::Open(args) => open::run(target, common, args).await,
         Command::Idle(args) => idle::run(target, common, args).await,
+        Command::Storm(args) => storm::run(target, common, args).await,
         Command::Journal(args) => journal::run(target, args).await,
         Command::Verify(args) => journal::verify(target, args).await,
     }

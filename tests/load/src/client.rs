@@ -9,12 +9,23 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpSocket, TcpStream},
     time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -28,6 +39,7 @@ const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
     pub(crate) listen: SocketAddr,
+    pub(crate) tls: Tls,
     pub(crate) app_key: String,
     pub(crate) user: String,
     pub(crate) token: String,
@@ -36,11 +48,48 @@ pub(crate) struct Login {
     pub(crate) source: Option<IpAddr>,
 }
 
+/// How connections are encrypted; by default not at all.
+#[derive(Clone, Default)]
+pub(crate) struct Tls(Option<TlsConnector>);
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Tls {
+    /// Trusts servers whose certificate for `localhost` comes from an authority, a PEM file.
+    pub(crate) fn of_authority(file: &Path) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(file).context("cannot read the authority")? {
+            roots.add(certificate?)?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self(Some(TlsConnector::from(Arc::new(config)))))
+    }
+
+    async fn connect(&self, stream: TcpStream) -> anyhow::Result<Box<dyn Wire>> {
+        Ok(match &self.0 {
+            None => Box::new(stream),
+            Some(tls) => Box::new(tls.connect(ServerName::try_from("localhost")?, stream).await?),
+        })
+    }
+}
+
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// A connection that is logged in.
-#[derive(Debug)]
 pub(crate) struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Wire>>,
     dirty: bool,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
 }
 
 impl Connection {
@@ -52,6 +101,7 @@ impl Connection {
 
     async fn log_in(login: &Login) -> anyhow::Result<(Self, Vec<Bytes>)> {
         let stream = connect(login.listen, login.source).await.context("cannot connect")?;
+        let stream = login.tls.connect(stream).await.context("no TLS")?;
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
         let url = format!("ws://{}/websocket", login.listen);
         let (socket, _) = client_async_with_config(url, stream, Some(config)).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Common, Target},
-    client::{Connection, Login},
+    client::{Connection, Login, Tls},
     errors::Errors,
     histogram::Histogram,
     memory,
@@ -15,7 +15,8 @@ use crate::{
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -43,6 +44,12 @@ pub(crate) struct Idle {
     /// The server's process id.
     #[arg(long)]
     server_pid: u32,
+    /// Where the connections go, when it is not where the REST calls go.
+    #[arg(long)]
+    sockets: Option<SocketAddr>,
+    /// Connections are TLS, to a server with a certificate for `localhost` from this authority (a PEM file).
+    #[arg(long)]
+    tls_authority: Option<PathBuf>,
     /// Fail above so many kilobytes (of 1000 bytes) per connection.
     #[arg(long)]
     max_kb: Option<f64>,
@@ -59,13 +66,16 @@ pub(crate) async fn run(target: &Target, common: Common, args: &Idle) -> anyhow:
     let app = rest.make_app(target.admin).await.context("cannot make an app")?;
     let users: Vec<String> = (0..args.connections).map(|number| format!("idle{number}")).collect();
     let tokens = tokens(&rest, &app, &users).await?;
+    let listen = args.sockets.unwrap_or(target.listen);
+    let tls = args.tls_authority.as_deref().map(Tls::of_authority).transpose()?.unwrap_or_default();
     let logins = users.into_iter().zip(tokens).enumerate().map(|(number, (user, token))| Login {
-        listen: target.listen,
+        listen,
+        tls: tls.clone(),
         app_key: app.app_key.clone(),
         user,
         token,
         resource: fresh_resource(),
-        source: source(target.listen.ip(), number),
+        source: source(listen.ip(), number),
     });
 
     let before = memory::resident(args.server_pid)?;
@@ -104,7 +114,7 @@ pub(crate) async fn run(target: &Target, common: Common, args: &Idle) -> anyhow:
     Ok(problems)
 }
 
-fn source(server: IpAddr, number: usize) -> Option<IpAddr> {
+pub(crate) fn source(server: IpAddr, number: usize) -> Option<IpAddr> {
     let last = 2 + (number % SOURCES) as u8;
     (server.is_ipv4() && server.is_loopback()).then(|| Ipv4Addr::new(127, 0, 0, last).into())
 }
@@ -125,6 +135,11 @@ async fn stay(mut connection: Connection, over: Arc<Semaphore>) -> anyhow::Resul
             anyhow::bail!("something was sent to a silent connection");
         }
     }
+    sign_of_life(connection).await
+}
+
+/// Asks for what is owed, and gets an answer.
+pub(crate) async fn sign_of_life(mut connection: Connection) -> anyhow::Result<()> {
     connection.feed(uplink::unread()).await?;
     connection.flush().await?;
     let answer = timeout(ANSWER_DEADLINE, connection.next()).await.context("no answer after the wait")??;
@@ -151,8 +166,9 @@ fn figures(
     let max = milliseconds(latency.max());
     if common.markdown {
         let head = if common.head { HEAD } else { "" };
+        let tls = if args.tls_authority.is_some() { ", TLS" } else { "" };
         return format!(
-            "{head}| {count} idle connections | {each:.1} | {before} → {after} | {took} | {p50} / {p99} / {max} |"
+            "{head}| {count} idle connections{tls} | {each:.1} | {before} → {after} | {took} | {p50} / {p99} / {max} |"
         );
     }
     format!(
@@ -178,7 +194,14 @@ mod tests {
 
     #[test]
     fn a_row_has_as_many_cells_as_the_header() {
-        let args = Idle { connections: 5000, seconds: 20, server_pid: 1, max_kb: None };
+        let args = Idle {
+            connections: 5000,
+            seconds: 20,
+            server_pid: 1,
+            max_kb: None,
+            sockets: None,
+            tls_authority: None,
+        };
         let mut latency = Histogram::default();
         latency.record(Duration::from_millis(3));
         let sizes = (20_000_000, 95_000_000);

@@ -17,6 +17,7 @@ mod rest;
 #[cfg(test)]
 mod scripted;
 mod sender;
+mod storm;
 mod throughput;
 mod uplink;
 mod wire;

@@ -78,6 +78,7 @@ pub(crate) async fn log_in(
 ) -> anyhow::Result<Vec<Connection>> {
     let tokens = tokens(rest, app, users).await?;
     let logins = users.iter().zip(tokens).enumerate().map(|(number, (user, token))| Login {
+        tls: crate::client::Tls::default(),
         listen: target.core(core(number)),
         app_key: app.app_key.clone(),
         user: user.clone(),

@@ -29,6 +29,7 @@ fn status(code: i32, reason: &str) -> Option<Status> {
 pub(crate) async fn connected(refusal: Option<&str>) -> anyhow::Result<(Connection, Scripted)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let login = Login {
+        tls: crate::client::Tls::default(),
         listen: listener.local_addr()?,
         app_key: "o#a".into(),
         user: "alice".into(),

@@ -10,6 +10,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// Batches of one conversation that may be pushed without an acknowledgement.
 const PUSH_WINDOW: usize = 64;
+/// Batches that may be sent unasked without an acknowledgement.
+const OFFER_WINDOW: usize = 16;
 /// Batches remembered per conversation; a client that pulls without acknowledging loses the oldest, harmlessly: a
 /// later key acknowledges them too.
 const REMEMBERED: usize = 256;
@@ -63,9 +65,9 @@ impl Queue {
         !self.behind && self.in_flight.is_empty() && self.asked == 0 && !self.pulling
     }
 
-    /// Something is owed, and neither a pull nor an acknowledgement, which is one, has come or must come.
+    /// Something is owed that no pull is there for.
     fn is_overdue(&self) -> bool {
-        self.behind && !self.pulling && self.asked == 0 && self.in_flight.is_empty()
+        self.behind && !self.pulling && self.asked == 0
     }
 
     /// Everything up to here has reached the device.
@@ -225,7 +227,10 @@ impl Queues {
     /// What was announced and not asked for is sent unasked: on a weak line the pull may take long. Gives the position
     /// to ask the core from.
     pub(super) fn offer(&mut self, conversation: &ConversationKey) -> Option<Position> {
-        let queue = self.by_conversation.get_mut(conversation).filter(|queue| queue.is_overdue())?;
+        let queue = self.by_conversation.get_mut(conversation)?;
+        if !queue.is_overdue() || queue.in_flight.len() >= OFFER_WINDOW {
+            return None;
+        }
         queue.awaited = false;
         queue.pulling = true;
         Some(queue.sent)
@@ -262,7 +267,8 @@ impl Queues {
     /// its way. Counts as told.
     pub(super) fn wake(&mut self, conversation: &ConversationKey) -> Option<Wake> {
         let queue = self.by_conversation.get_mut(conversation)?;
-        if queue.awaited || !queue.is_overdue() {
+        // An acknowledgement that must come is a pull.
+        if queue.awaited || !queue.is_overdue() || !queue.in_flight.is_empty() {
             return None;
         }
         queue.awaited = true;
@@ -433,6 +439,19 @@ mod tests {
         queues.pushed(&c, 2, at(7));
         assert_eq!(queues.answered(&c), None);
         assert_eq!(queues.acknowledged(&c, 2), Some(at(7)));
+    }
+
+    #[test]
+    fn offers_without_an_acknowledgement_are_bounded() {
+        let (mut queues, c) = owing(0);
+        for seq in 1..=OFFER_WINDOW as u64 {
+            assert_eq!(queues.offer(&c), Some(at(seq - 1)));
+            assert!(queues.pulled(&c, at(seq), true));
+            queues.pushed(&c, seq, at(seq));
+        }
+        assert_eq!(queues.offer(&c), None);
+        assert_eq!(queues.acknowledged(&c, 1), Some(at(1)));
+        assert_eq!(queues.offer(&c), Some(at(OFFER_WINDOW as u64)));
     }
 
     #[test]

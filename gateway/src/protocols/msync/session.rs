@@ -26,7 +26,7 @@ use crate::{
 use bytes::Bytes;
 use delivery::{Granted, Wish};
 use futures_util::{FutureExt, future::BoxFuture};
-use meridian_link::{Attached, CloseReason, Session as Link, SessionEvent};
+use meridian_link::{Attached, CloseReason, Events, Session as Link, SessionEvent};
 use meridian_types::{Millis, msync::Meta};
 use std::{
     collections::VecDeque,
@@ -37,7 +37,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
@@ -62,7 +62,7 @@ enum Step {
 pub(super) struct Session<S> {
     socket: Box<Socket<S>>,
     link: Arc<dyn Link>,
-    events: mpsc::Receiver<SessionEvent>,
+    events: Events,
     closed: oneshot::Receiver<CloseReason>,
     me: Identity,
     config: Arc<GatewayConfig>,
@@ -82,6 +82,7 @@ pub(super) struct Session<S> {
     /// When to list or wake again after a failure.
     retry_at: Option<Instant>,
     pulse: Pulse,
+    sweep_at: Instant,
     /// Fires at the earliest deadline or before.
     timer: Pin<Box<Sleep>>,
 }
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             has_asked: false,
             retry_at: None,
             pulse: Pulse::new(now),
+            sweep_at: now,
             timer: Box::pin(sleep_until(now)),
         }
     }
@@ -271,7 +273,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             Beat::Wait => {}
             Beat::Dead => return Err(End::Idle),
             Beat::Ping => {
-                self.queues.sweep();
+                // Not with every ping: an event may be on its way for what looks settled.
+                if now >= self.sweep_at {
+                    self.sweep_at = now + self.config.ping_interval;
+                    self.queues.sweep();
+                }
                 self.socket.ping().await?;
             }
         }

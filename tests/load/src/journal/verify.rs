@@ -36,6 +36,7 @@ pub(crate) async fn verify(target: &Target, args: &Verify) -> anyhow::Result<Vec
     receivers.dedup();
     let tokens = tokens(&rest, &app, &receivers).await?;
     let logins = receivers.iter().zip(tokens).map(|(user, token)| Login {
+        tls: crate::client::Tls::default(),
         listen: target.listen,
         app_key: app.app_key.clone(),
         user: user.clone(),

@@ -15,12 +15,16 @@ use meridian_types::{
 use std::{collections::VecDeque, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// Conversations in one answer to UNREAD; the client pulls all of them at once. The others are noticed one by one.
 const LISTED: usize = 500;
 
+/// What fits one packet, for a slow line: a frame counts only when all of it has come, and what has not must be sent again on
+/// the next connection.
+const SMALL_ENTRIES: usize = 8;
+const SMALL_BYTES: usize = 1024;
 /// Conversations that are sent unasked at once.
 const PUSHED: usize = 8;
 
@@ -129,11 +133,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         after: Position,
     ) -> BoxFuture<'static, Granted> {
         let (link, limit) = (self.link.clone(), self.config.pull_timeout);
+        let (entries, bytes) = (self.config.batch_entries, self.config.batch_bytes);
+        let slow = !asked || self.pulse.is_slow(Instant::now());
         let request = PullRequest {
             conversation: conversation.clone(),
             after,
-            max_entries: self.config.batch_entries,
-            max_bytes: self.config.batch_bytes,
+            max_entries: if slow { entries.min(SMALL_ENTRIES) } else { entries },
+            max_bytes: if slow { bytes.min(SMALL_BYTES) } else { bytes },
         };
         Box::pin(async move {
             let batch = timeout(limit, link.pull(request)).await.unwrap_or(Err(LinkError::Busy));
@@ -184,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     fn push_later(&mut self) {
-        let at = tokio::time::Instant::now() + self.config.push_after;
+        let at = Instant::now() + self.config.push_after;
         self.push_at.get_or_insert(at);
     }
 
@@ -216,6 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             self.deliver(&conversation, &queue, entries, batch.position).await?;
             if asked {
                 self.queues.answered(&conversation);
+            } else if more {
+                self.wishes.push_back(Wish::Offer(conversation));
             }
             return Ok(());
         }
@@ -320,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     fn retry_later(&mut self) {
-        let at = tokio::time::Instant::now() + self.config.retry_delay;
+        let at = Instant::now() + self.config.retry_delay;
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
