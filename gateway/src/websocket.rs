@@ -53,9 +53,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             .max_write_buffer_size(16 * BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
+        // A copy: what was read shares the buffer of the HTTP part, 16 KiB for as long as the connection lives.
+        let read = read.to_vec();
         let stream = Listening { stream, heard_at: Instant::now() };
-        let stream =
-            WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await;
+        let stream = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
         Self { stream, write_timeout, texts: false, dirty: false, broken: false }
     }
 
