@@ -62,24 +62,26 @@ impl Body for Outgoing {
     }
 }
 
-/// One message for an entry that concerns several sessions. That moves an event ahead of others of its session, never
-/// of the same conversation: each session has a conversation's entries in one order.
+/// One message for an entry that concerns several sessions, unless that would move a session's event ahead of something that
+/// the session was told before it: sessions do not reach this place at one pace.
 fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
     let mut messages: Vec<pb::ToEdge> = Vec::new();
     let mut events: HashMap<*const Entry, usize> = HashMap::new();
+    // The last message for a session.
+    let mut last: HashMap<u64, usize> = HashMap::new();
     // The entries live until the messages are made: none can take another's address.
     let mut alive: Vec<Arc<Entry>> = Vec::new();
     for out in taken {
         let (session, entry, position, deliver) = match out {
             Out::Message(message) => {
+                last.insert(message.session, messages.len());
                 messages.push(message);
                 continue;
             }
             Out::Event(session, SessionEvent::Lagged) => {
+                last.insert(session, messages.len());
                 let lagged = pb::Lagged { sessions: vec![session] };
                 messages.push(wire::to_edge(0, 0, pb::to_edge::What::Lagged(lagged)));
-                // What the session was told after this must not be heard before it.
-                events.clear();
                 continue;
             }
             Out::Event(session, SessionEvent::Entry { entry, position, deliver }) => {
@@ -87,7 +89,9 @@ fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
             }
             Out::Event(session, SessionEvent::Transient(entry)) => (session, entry, None, true),
         };
-        let index = *events.entry(Arc::as_ptr(&entry)).or_insert_with(|| {
+        let behind = last.get(&session).copied();
+        let shared = events.get(&Arc::as_ptr(&entry)).copied();
+        let index = shared.filter(|index| behind.is_none_or(|behind| behind < *index)).unwrap_or_else(|| {
             let event = pb::Event {
                 entry: Some(wire::entry(&entry)),
                 position: position.map(|position| wire::place(&entry.conversation, position)),
@@ -96,6 +100,8 @@ fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
             messages.push(wire::to_edge(0, 0, pb::to_edge::What::Event(event)));
             messages.len() - 1
         });
+        events.insert(Arc::as_ptr(&entry), index);
+        last.insert(session, index);
         alive.push(entry);
         if let Some(pb::to_edge::What::Event(event)) = messages.get_mut(index).and_then(|m| m.what.as_mut()) {
             if deliver { &mut event.deliver } else { &mut event.pass }.push(session);
@@ -132,6 +138,53 @@ mod tests {
     fn event(session: u64, entry: &Arc<Entry>, deliver: bool) -> Out {
         let position = Position::new(Epoch(1), entry.seq);
         Out::Event(session, SessionEvent::Entry { entry: entry.clone(), position, deliver })
+    }
+
+    /// What each session hears of messages, in order.
+    fn heard(messages: Vec<pb::ToEdge>, by: &mut HashMap<u64, Vec<u64>>) {
+        for message in messages {
+            let (seq, sessions) = match message.what.unwrap() {
+                pb::to_edge::What::Event(event) => {
+                    (event.entry.unwrap().seq, [event.deliver, event.pass].concat())
+                }
+                pb::to_edge::What::Lagged(lagged) => (0, lagged.sessions),
+                other => panic!("{other:?}"),
+            };
+            sessions.into_iter().for_each(|session| by.entry(session).or_default().push(seq));
+        }
+    }
+
+    #[test]
+    fn every_session_hears_in_order_however_far_the_others_are() {
+        let entries: Vec<_> = (1..=30).map(entry).collect();
+        for seed in 0..300u64 {
+            let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut roll = |sides: u64| {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                dice % sides
+            };
+            let (mut next, mut told) = ([0; 4], HashMap::<u64, Vec<u64>>::new());
+            let mut by = HashMap::new();
+            while next.iter().any(|next| *next < entries.len()) {
+                let mut taken = Vec::new();
+                for _ in 0..=roll(40) {
+                    let session = roll(4);
+                    let at = &mut next[session as usize];
+                    if roll(20) == 0 {
+                        taken.push(Out::Event(session, SessionEvent::Lagged));
+                        told.entry(session).or_default().push(0);
+                    } else if let Some(entry) = entries.get(*at) {
+                        *at += 1;
+                        taken.push(event(session, entry, roll(2) == 0));
+                        told.entry(session).or_default().push(entry.seq.0);
+                    }
+                }
+                heard(together(taken.into_iter()), &mut by);
+            }
+            assert_eq!(by, told, "seed {seed}");
+        }
     }
 
     #[test]
