@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -31,6 +31,9 @@ const PIECE: usize = 2 * BUFFER;
 const SLOWEST: u64 = 4096;
 /// How long the peer may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of a connection may take to reach a client on a slow line. Until then the connection stays open for
+/// reading: the kernel answers what still comes with one reset, and when the line loses that, the client waits for minutes.
+const LINGER: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
@@ -139,18 +142,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     where
         S: 'static,
     {
-        Box::pin(self.say_goodbye(code, reason))
+        Box::pin(self.say_goodbye(code, reason, CLOSE_TIMEOUT))
     }
 
-    async fn say_goodbye(mut self: Box<Self>, code: CloseCode, reason: &'static str) {
-        if self.broken {
-            return;
+    /// The same, for a line that loses packets.
+    pub(crate) fn close_slowly(
+        self: Box<Self>,
+        code: CloseCode,
+        reason: &'static str,
+    ) -> BoxFuture<'static, ()>
+    where
+        S: 'static,
+    {
+        Box::pin(self.say_goodbye(code, reason, LINGER))
+    }
+
+    async fn say_goodbye(mut self: Box<Self>, code: CloseCode, reason: &'static str, limit: Duration) {
+        let until = Instant::now() + limit;
+        if !self.broken {
+            let goodbye = async {
+                let frame = CloseFrame { code, reason: reason.into() };
+                // Fails when the peer said goodbye first; then reading sends the answer to that.
+                let _ = self.stream.send(Message::Close(Some(frame))).await;
+                while let Some(Ok(_)) = self.stream.next().await {}
+            };
+            let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
         }
-        let goodbye = async {
-            let frame = CloseFrame { code, reason: reason.into() };
-            // Fails when the peer said goodbye first; then reading sends the answer to that.
-            let _ = self.stream.send(Message::Close(Some(frame))).await;
-            while let Some(Ok(_)) = self.stream.next().await {}
+        let end = async {
             // What is left unread when the stream closes would reset it, and the peer would lose the goodbye.
             let stream = self.stream.get_mut();
             stream.shutdown().await?;
@@ -159,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             Ok::<_, Error>(())
         };
         // Whatever happens here, the connection ends now.
-        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+        let _ = timeout_at(until, end).await;
     }
 }
 

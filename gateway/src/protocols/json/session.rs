@@ -150,11 +150,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             // The client may be gone already.
             let _ = self.tell(&bye).await;
         }
+        let slow = matches!(end, End::Idle) || self.pulse.is_slow(Instant::now());
         let Self { socket, link, .. } = *self;
         // Others should see the device leave at once, not when the client has answered the close.
         link.detach(false);
         drop(link);
-        socket.close(end.code(), end.name()).await;
+        match slow && !matches!(end, End::Draining | End::Gone) {
+            true => socket.close_slowly(end.code(), end.name()).await,
+            false => socket.close(end.code(), end.name()).await,
+        }
         end
     }
 

@@ -133,11 +133,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         if matches!(end, End::Draining | End::Closed(CloseReason::Draining)) {
             let _ = timeout(SETTLE_TIMEOUT, Box::pin(self.settle_answers())).await;
         }
+        let slow = matches!(end, End::Idle) || self.pulse.is_slow(Instant::now());
         let Self { socket, link, .. } = *self;
         // Others should see the device leave at once, not when the client has answered the close.
         link.detach(matches!(end, End::LoggedOut));
         drop(link);
-        socket.close(end.code(), end.text()).await;
+        match slow && !matches!(end, End::Draining | End::Gone) {
+            true => socket.close_slowly(end.code(), end.text()).await,
+            false => socket.close(end.code(), end.text()).await,
+        }
         end
     }
 

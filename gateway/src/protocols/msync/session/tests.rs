@@ -101,7 +101,8 @@ async fn a_client_that_answers_pings_stays_and_a_silent_one_does_not() {
     let end = rig.session.await.unwrap();
     assert!(matches!(end, End::Idle), "{end:?}");
     let silence = begun.elapsed() - Duration::from_secs(148);
-    assert!((10..=12).contains(&silence.as_secs()), "{silence:?}");
+    // Ten seconds of silence, and the time that the end may take on a line that loses it.
+    assert!((40..=42).contains(&silence.as_secs()), "{silence:?}");
 }
 
 #[tokio::test(start_paused = true)]
