@@ -10,6 +10,7 @@ use meridian_types::{
     session::{CloseReason, RouteTo, SendError, SessionEvent},
 };
 use prost::Message;
+use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn a_message_reaches_the_peer_and_the_own_other_devices() {
@@ -69,10 +70,29 @@ async fn a_client_id_that_comes_back_with_another_body_is_another_message() {
     let first = alice.submission("bob", &body("alice", "bob", "one"));
     let mut second = alice.submission("bob", &body("alice", "bob", "two"));
     second.client_id = first.client_id;
-    let sent = alice.submit(first.clone()).await.unwrap();
-    assert_ne!(alice.submit(second).await.unwrap().message_id, sent.message_id);
-    assert_eq!(alice.submit(first).await.unwrap(), sent);
+    let (sent, other) = tokio::join!(alice.submit(first.clone()), alice.submit(second.clone()));
+    let (sent, other) = (sent.unwrap(), other.unwrap());
+    assert_ne!(other.message_id, sent.message_id);
+    assert_eq!(alice.submit(first.clone()).await.unwrap(), sent);
+    assert_eq!(alice.submit(second.clone()).await.unwrap(), other);
     assert_eq!(bob.catch_up().await, ["one", "two"]);
+
+    drop((alice, bob));
+    let world = world.restart().await;
+    let alice = world.login("alice", "a1").await;
+    assert_eq!(alice.submit(second).await.unwrap(), other);
+    assert_eq!(alice.submit(first).await.unwrap(), sent);
+}
+
+/// A writer that reads the store for each message is half as fast.
+#[tokio::test]
+async fn a_greater_client_id_needs_no_search() {
+    let world = World::new().await;
+    let alice = world.login("alice", "a1").await;
+    for n in 0..20 {
+        alice.text("bob", &n.to_string()).await;
+    }
+    assert_eq!(world.store.searches.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

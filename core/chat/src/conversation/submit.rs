@@ -62,7 +62,7 @@ impl Submit {
         let body = body::read(&submission.body, sender, &to)?;
         let conversation = ConversationKey::pair(sender, &to);
         let idempotency = device.as_ref().map(|device| IdempotencyKey {
-            stream: stream(app.tenant, &conversation, sender, device, &submission.body),
+            stream: stream(app.tenant, &conversation, sender, device, body.kind, None),
             id: submission.client_id & CLIENT_ID_MASK,
         });
         let audience = match (to_device, body.kind) {
@@ -128,6 +128,23 @@ impl Submit {
         }
     }
 
+    /// What this send has become before, if it is sent again. Settles the key under which it can be found.
+    async fn earlier(&mut self, draft: &mut Draft<'_>) -> meridian_ports::Result<Option<IdempotencyHit>> {
+        let (Some(key), Some(device)) = (self.idempotency, &self.sender_device) else { return Ok(None) };
+        let Some((hit, body)) = draft.duplicate(&self.conversation, key).await? else { return Ok(None) };
+        // What an edit stores is made of more than was sent.
+        if self.body.kind == EntryKind::Edit || body.is_none_or(|body| body == self.body.bytes) {
+            return Ok(Some(hit));
+        }
+        // The Web SDK starts its counter anew with every page, maybe behind what the last page came to.
+        let (tenant, sender) = (draft.log().tenant(), &self.sender);
+        let body = Some(&self.body.bytes[..]);
+        let stream = stream(tenant, &self.conversation, sender, device, self.body.kind, body);
+        let key = IdempotencyKey { stream, ..key };
+        self.idempotency = Some(key);
+        Ok(draft.duplicate(&self.conversation, key).await?.map(|(hit, _)| hit))
+    }
+
     /// The first answer again.
     async fn repeat(&self, draft: &Draft<'_>, hit: IdempotencyHit) -> Result<Sent, SendError> {
         metrics::counter!("chat_resends_total").increment(1);
@@ -159,9 +176,7 @@ impl Command for Submit {
             let entry = draft.transient(self.entry(self.body.bytes.clone()));
             return Ok(Sent { message_id: entry.message_id, at: entry.at, notice: None });
         }
-        if let Some(key) = self.idempotency
-            && let Some(hit) = draft.duplicate(&self.conversation, key).await.map_err(LogError::from)?
-        {
+        if let Some(hit) = self.earlier(draft).await.map_err(LogError::from)? {
             return self.repeat(draft, hit).await;
         }
         let (mut body, mut notice) = (self.body.bytes.clone(), None);
@@ -205,23 +220,25 @@ fn kind_label(kind: EntryKind) -> &'static str {
     }
 }
 
-/// Names what a device sends in a conversation. The body is part of the name because a client id alone is not unique:
-/// the Web SDK has a counter for messages and another for recalls, and starts both anew with every page.
+/// Names what a device sends in a conversation. The kind is part of the name because the Web SDK has a counter for messages
+/// and another for recalls; with a body, the name is of this one thing.
 fn stream(
     tenant: TenantId,
     conversation: &ConversationKey,
     sender: &UserName,
     device: &Resource,
-    body: &[u8],
+    kind: EntryKind,
+    body: Option<&[u8]>,
 ) -> u64 {
     let mut digest = Sha256::new();
     digest.update(tenant.0.to_be_bytes());
+    digest.update([kind as u8]);
     // None of these can hold the separator.
     for part in [conversation.as_str(), sender.as_str(), device.as_str()] {
         digest.update(part.as_bytes());
         digest.update([0]);
     }
-    digest.update(body);
+    digest.update(body.unwrap_or_default());
     let bytes = digest.finalize();
     u64::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }

@@ -90,14 +90,15 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The earlier entry that this key names, if there is one: committed, or waiting in this batch.
+    /// The earlier entry that this key names, if there is one: committed, or waiting in this batch. With its body, unless that
+    /// is erased.
     pub(crate) async fn duplicate(
         &mut self,
         conversation: &ConversationKey,
         key: IdempotencyKey,
-    ) -> Result<Option<IdempotencyHit>> {
-        if let Some(hit) = self.state.staged_idempotency.get(&key) {
-            return Ok(Some(hit.clone()));
+    ) -> Result<Option<(IdempotencyHit, Option<Bytes>)>> {
+        if let Some(staged) = self.state.staged_idempotency.get(&key) {
+            return Ok(Some(staged.clone()));
         }
         let log = self.log();
         let store = self.state.store.clone();
@@ -114,7 +115,11 @@ impl<'a> Draft<'a> {
         if key.id > last {
             return Ok(None);
         }
-        Ok(store.idempotency(log, key).await?.filter(|hit| hit.id == key.id))
+        let Some(hit) = store.idempotency(log, key).await?.filter(|hit| hit.id == key.id) else {
+            return Ok(None);
+        };
+        let entry = self.entry(&hit.conversation, hit.seq).await?;
+        Ok(Some((hit, entry.and_then(|entry| entry.body))))
     }
 
     /// The entry with this message id.

@@ -6,6 +6,7 @@ use crate::{
     log::{Draft, LogError, Publication, command::Job, conversation::Conversation, draft::JOINED},
     sessions::Hub,
 };
+use bytes::Bytes;
 use lru::LruCache;
 use meridian_ports::{Error, ErrorKind, IdempotencyHit, NodeInfo, Result, Store};
 use meridian_types::{
@@ -48,7 +49,8 @@ pub(crate) struct State {
     conversations: LruCache<ConversationKey, Conversation>,
     pub(super) staged_objects: HashMap<(Kind, String), Option<Object>>,
     pub(super) staged_relations: HashMap<(Kind, String, String), Option<Relation>>,
-    pub(super) staged_idempotency: HashMap<IdempotencyKey, IdempotencyHit>,
+    /// With the body, which the store does not have yet.
+    pub(super) staged_idempotency: HashMap<IdempotencyKey, (IdempotencyHit, Option<Bytes>)>,
 }
 
 impl State {
@@ -111,7 +113,7 @@ impl State {
                             message_id: entry.message_id,
                             at: entry.at,
                         };
-                        self.staged_idempotency.insert(key, hit);
+                        self.staged_idempotency.insert(key, (hit, entry.body.clone()));
                     }
                 }
                 Effect::PutObject(object) => {

@@ -217,6 +217,8 @@ pub struct Faulty {
     /// 0 works, 1 refuses as full, 2 writes and then loses the answer, 3 loses the write and the answer, 4 is as 2
     /// and refuses the claim after it once, as fenced.
     pub mode: AtomicU8,
+    /// Times that somebody looked for an earlier send.
+    pub searches: AtomicU64,
 }
 
 #[async_trait]
@@ -268,6 +270,7 @@ impl Store for Faulty {
     }
 
     async fn idempotency(&self, log: LogId, key: IdempotencyKey) -> Result<Option<IdempotencyHit>> {
+        self.searches.fetch_add(1, Ordering::SeqCst);
         self.inner.idempotency(log, key).await
     }
 
