@@ -62,7 +62,6 @@ class SdkPerson {
         this.state = `sends ${open.length} from ${open[0].msg}`;
         const done = await Promise.allSettled(open.map((message) => this.client.conn.send(message)));
         done.forEach((result, n) => {
-          if (result.status === 'rejected') this.why = result.reason;
           if (result.status === 'fulfilled') ids[Number(open[n].msg) - 1] = result.value.serverMsgId;
         });
         open = open.filter((_, n) => done[n].status === 'rejected');
@@ -161,6 +160,7 @@ class JsonPerson {
       while (this.unanswered.size >= WINDOW) await sleep(20);
       const frame = { type: 'send', id: this.base + n, to: this.peer, body: { type: 'txt', msg: `${n}` } };
       this.unanswered.set(frame.id, frame);
+      this.state = `sends ${n}`;
       if (this.socket) this.sayUnanswered(this.socket);
     }
     while (this.unanswered.size) await sleep(50);
@@ -179,14 +179,15 @@ async function run(Person, [first, second]) {
   const people = [new Person(first, second), new Person(second, first)];
   await Promise.all(people.map((person) => person.open()));
   const opened = Date.now() - begun;
-  const progress = setInterval(() => console.error(people.map((person) => `${person.name} sees ${person.book.seen.size}${person.state ? ` ${person.state}` : ''}${person.client ? ' ' + JSON.stringify((({ sock, reconnecting, autoReconnectNumTotal, _msgHash, unMSyncSendMsgMap, _isLogging, logOut }) => [sock.readyState, reconnecting, autoReconnectNumTotal, Object.keys(_msgHash).length, unMSyncSendMsgMap.size, _isLogging, logOut, person.why?.type, person.why?.message])(person.client.conn)) : ''}`).join(', ')), 10_000);
+  const progress = setInterval(() => console.error(people.map(({ name, book, state }) => `${name} sees ${book.seen.size}, ${state}`).join('; ')), 30_000);
   const ids = await Promise.all(people.map((person) => person.write()));
   while (people.some((person) => person.book.seen.size < count)) await sleep(50);
   clearInterval(progress);
-  const last = Math.max(...people.flatMap((person) => [...person.book.seen.values()].map(({ at }) => at)));
+  const last = Math.max(...people.flatMap((person) => [...person.book.seen.values()].map(({ at }) => at))) - begun;
+  console.error(`weak: ${Person.name}: the last message after ${last} ms`);
   const got = people.map((person) => [...person.book.seen].map(([id, { text }]) => ({ id, text })));
   await Promise.all(people.map((person) => person.close()));
-  return { opened, last: last - begun, ids, got, dials: people.map((person) => person.dials) };
+  return { opened, last, ids, got, dials: people.map((person) => person.dials) };
 }
 
 (async () => {
