@@ -195,7 +195,7 @@ test('10: a socket that closes without a word is offline', async () => {
 });
 
 test('10: pings keep a line that answers; one that does not is closed', async () => {
-  const server = await Server.start({ name: 'idle', env: { MERIDIAN_GATEWAY_PING_S: '1', MERIDIAN_GATEWAY_IDLE_S: '3' } });
+  const server = await Server.start({ name: 'idle', env: { MERIDIAN_GATEWAY_PING_S: '1', MERIDIAN_GATEWAY_PONG_S: '2', MERIDIAN_GATEWAY_IDLE_S: '3' } });
   try {
     const app = await newApp({}, server);
     const lively = await app.raw('alice');
