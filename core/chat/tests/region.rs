@@ -248,6 +248,21 @@ async fn devices_of_one_person_on_different_cores_know_of_each_other() {
 }
 
 #[tokio::test]
+async fn the_longest_seated_device_leaves_whichever_core_the_new_one_comes_to() {
+    let settings = AppSettings { devices_per_platform: 2, ..AppSettings::default() };
+    let cores = Cores::with(2, settings).await;
+    for (person, third) in [("ann", 0), ("bob", 1)] {
+        cores.register(person).await;
+        let mut first = cores.login(0, person, "d1").await;
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let mut second = cores.login(1, person, "d2").await;
+        let _third = cores.login(third, person, "d3").await;
+        assert!(first.attached.closed.try_recv().is_ok(), "{person}");
+        assert!(second.attached.closed.try_recv().is_err(), "{person}");
+    }
+}
+
+#[tokio::test]
 async fn where_the_app_says_so_one_device_too_many_is_refused_on_every_core() {
     let settings =
         AppSettings { devices_per_platform: 1, over_limit: OverLimit::Refuse, ..AppSettings::default() };

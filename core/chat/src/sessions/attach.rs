@@ -64,12 +64,23 @@ impl Inner {
             |seat: &&RemoteSeat| seat.resource != resource && seat.platform == login.device.platform;
         let mut others: Vec<_> = elsewhere.iter().filter(is_other).collect();
         others.sort_by_key(|seat| seat.at);
-        if refuse && others.len() >= limit {
+        let platform = login.device.platform;
+        let here = self.hub.slots(app.tenant, &user);
+        let here = here.iter().filter(|slot| slot.device.platform == platform);
+        let here: Vec<u64> =
+            here.filter(|slot| slot.device.resource != resource).map(|slot| slot.seated_at).collect();
+        let excess = (others.len() + here.len() + 1).saturating_sub(limit);
+        if refuse && excess > 0 {
             return Err(Refusal::TooManyDevices);
         }
-        let (leaving, staying) = others.split_at((others.len() + 1).saturating_sub(limit));
-        let leaving: Vec<_> = leaving.iter().copied().cloned().collect();
-        let here = limit - staying.len();
+        let mut seated: Vec<u64> = here.iter().copied().chain(others.iter().map(|seat| seat.at)).collect();
+        seated.sort_unstable();
+        // Who has sat longest leaves, on whichever core.
+        let until = excess.checked_sub(1).and_then(|last| seated.get(last)).copied();
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|seat| until.is_some_and(|until| seat.at <= until));
+        let leaving: Vec<_> = leaving.into_iter().cloned().collect();
+        let here = limit.saturating_sub(staying.len()).max(1);
         let device = login.device.clone();
         let seat = self.hub.seat(
             app.tenant,

@@ -120,13 +120,17 @@ impl Hub {
         if refuse && others >= limit {
             return Err(Refusal::TooManyDevices);
         }
-        let mut excess = (others + 1).saturating_sub(limit);
+        let excess = (others + 1).saturating_sub(limit);
+        let mut longest: Vec<(u64, u64)> = slots
+            .iter()
+            .filter(|slot| !same(slot) && slot.device.platform == platform)
+            .map(|slot| (slot.seated_at, slot.id))
+            .collect();
+        longest.sort_unstable();
+        longest.truncate(excess);
         slots.retain(|slot| {
-            let leaves = same(slot) || (excess > 0 && slot.device.platform == platform);
+            let leaves = same(slot) || longest.contains(&(slot.seated_at, slot.id));
             if leaves {
-                if !same(slot) {
-                    excess -= 1;
-                }
                 slot.close(CloseReason::Replaced { extension: extension.to_owned() });
             }
             !leaves
