@@ -132,13 +132,11 @@ impl Log {
             Effect::PutRelation(relation) => {
                 self.relations.insert(relation_key(relation), relation.clone());
             }
-            Effect::RaiseRelation { kind, from, to, rank } => {
-                let (rank, body) = (*rank, Default::default());
-                let raised = Relation { kind: kind.clone(), from: from.clone(), to: to.clone(), rank, body };
-                self.relations
-                    .entry(relation_key(&raised))
-                    .and_modify(|relation| relation.rank = relation.rank.max(rank))
-                    .or_insert(raised);
+            Effect::RaiseRelation(raised) => {
+                let stored = self.relations.entry(relation_key(raised)).or_insert_with(|| raised.clone());
+                if (raised.rank, &raised.body) > (stored.rank, &stored.body) {
+                    *stored = raised.clone();
+                }
             }
             Effect::DeleteRelation { kind, from, to } => {
                 self.relations.remove(&(kind.clone(), from.clone(), to.clone()));
@@ -172,7 +170,7 @@ fn is_known(effect: &Effect) -> bool {
             | Effect::PutObject(_)
             | Effect::DeleteObject { .. }
             | Effect::PutRelation(_)
-            | Effect::RaiseRelation { .. }
+            | Effect::RaiseRelation(_)
             | Effect::DeleteRelation { .. }
     )
 }

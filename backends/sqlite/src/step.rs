@@ -52,7 +52,7 @@ pub(crate) enum Change {
     PutObject(Object),
     DeleteObject { kind: Kind, id: String },
     PutRelation(Relation),
-    RaiseRelation { kind: Kind, from: String, to: String, rank: i64 },
+    RaiseRelation(Relation),
     DeleteRelation { kind: Kind, from: String, to: String },
 }
 
@@ -110,7 +110,7 @@ impl Change {
             Effect::PutObject(object) => Self::PutObject(object),
             Effect::DeleteObject { kind, id } => Self::DeleteObject { kind, id },
             Effect::PutRelation(relation) => Self::PutRelation(relation),
-            Effect::RaiseRelation { kind, from, to, rank } => Self::RaiseRelation { kind, from, to, rank },
+            Effect::RaiseRelation(relation) => Self::RaiseRelation(relation),
             Effect::DeleteRelation { kind, from, to } => Self::DeleteRelation { kind, from, to },
             _ => {
                 return Err(Error::new(

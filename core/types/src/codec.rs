@@ -178,20 +178,8 @@ fn encode_effect(effect: &Effect) -> PbChange {
         Effect::DeleteObject { kind, id } => {
             PbChange::DeleteObject(PbKey { kind: text(kind), id: id.clone(), to: String::new() })
         }
-        Effect::PutRelation(relation) => PbChange::PutRelation(PbRelation {
-            kind: text(&relation.kind),
-            from: relation.from.clone(),
-            to: relation.to.clone(),
-            rank: relation.rank,
-            body: relation.body.clone(),
-        }),
-        Effect::RaiseRelation { kind, from, to, rank } => PbChange::RaiseRelation(PbRelation {
-            kind: text(kind),
-            from: from.clone(),
-            to: to.clone(),
-            rank: *rank,
-            body: Bytes::new(),
-        }),
+        Effect::PutRelation(relation) => PbChange::PutRelation(encode_relation(relation)),
+        Effect::RaiseRelation(relation) => PbChange::RaiseRelation(encode_relation(relation)),
         Effect::DeleteRelation { kind, from, to } => {
             PbChange::DeleteRelation(PbKey { kind: text(kind), id: from.clone(), to: to.clone() })
         }
@@ -221,23 +209,27 @@ fn decode_effect(effect: PbEffect) -> Result<Effect, DecodeError> {
         PbChange::DeleteObject(key) => {
             Effect::DeleteObject { kind: Kind::from_stored(&key.kind), id: key.id }
         }
-        PbChange::PutRelation(relation) => Effect::PutRelation(Relation {
-            kind: Kind::from_stored(&relation.kind),
-            from: relation.from,
-            to: relation.to,
-            rank: relation.rank,
-            body: relation.body,
-        }),
-        PbChange::RaiseRelation(relation) => Effect::RaiseRelation {
-            kind: Kind::from_stored(&relation.kind),
-            from: relation.from,
-            to: relation.to,
-            rank: relation.rank,
-        },
+        PbChange::PutRelation(relation) => Effect::PutRelation(decode_relation(relation)),
+        PbChange::RaiseRelation(relation) => Effect::RaiseRelation(decode_relation(relation)),
         PbChange::DeleteRelation(key) => {
             Effect::DeleteRelation { kind: Kind::from_stored(&key.kind), from: key.id, to: key.to }
         }
     })
+}
+
+fn encode_relation(relation: &Relation) -> PbRelation {
+    PbRelation {
+        kind: relation.kind.as_str().to_owned(),
+        from: relation.from.clone(),
+        to: relation.to.clone(),
+        rank: relation.rank,
+        body: relation.body.clone(),
+    }
+}
+
+fn decode_relation(relation: PbRelation) -> Relation {
+    let PbRelation { kind, from, to, rank, body } = relation;
+    Relation { kind: Kind::from_stored(&kind), from, to, rank, body }
 }
 
 fn encode_header(entry: &Entry) -> PbHeader {
@@ -245,6 +237,7 @@ fn encode_header(entry: &Entry) -> PbHeader {
         Audience::Everyone => (0, String::new()),
         Audience::Others => (1, String::new()),
         Audience::Device(device) => (2, device.to_string()),
+        Audience::Own => (3, String::new()),
     };
     PbHeader {
         kind: entry.kind as u32,
@@ -280,6 +273,7 @@ fn decode_header(
             0 => Audience::Everyone,
             1 => Audience::Others,
             2 => Audience::Device(device(&header.audience_device)?),
+            3 => Audience::Own,
             _ => return Err(DecodeError::Field("audience")),
         },
         target: header.target.map(MessageId),
@@ -356,7 +350,13 @@ mod tests {
                 }),
                 Effect::DeleteObject { kind: kind.clone(), id: "bob".into() },
                 Effect::PutRelation(relation),
-                Effect::RaiseRelation { kind: kind.clone(), from: "a".into(), to: "b".into(), rank: 8 },
+                Effect::RaiseRelation(Relation {
+                    kind: kind.clone(),
+                    from: "a".into(),
+                    to: "b".into(),
+                    rank: 8,
+                    body: Bytes::new(),
+                }),
                 Effect::DeleteRelation { kind, from: "a".into(), to: "c".into() },
             ],
         }

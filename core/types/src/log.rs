@@ -33,14 +33,9 @@ pub enum Effect {
     },
     /// Writes a relation, whole.
     PutRelation(Relation),
-    /// Raises a relation's rank to at least this, making the relation (with an empty body) if it is missing.
-    /// A body that exists stays.
-    RaiseRelation {
-        kind: Kind,
-        from: String,
-        to: String,
-        rank: i64,
-    },
+    /// Writes a relation, unless one is there whose (rank, body) is not less: the last writer wins by rank, and whoever
+    /// replays such effects in another order ends with the same.
+    RaiseRelation(Relation),
     DeleteRelation {
         kind: Kind,
         from: String,

@@ -129,9 +129,7 @@ fn from_effect(effect: Effect) -> Decoded<proto::Effect> {
             Change::DeleteObject(proto::effect::DeleteObject { kind: text(kind), id })
         }
         Effect::PutRelation(relation) => Change::PutRelation(from_relation(relation)),
-        Effect::RaiseRelation { kind, from, to, rank } => {
-            Change::RaiseRelation(proto::effect::RaiseRelation { kind: text(kind), from, to, rank })
-        }
+        Effect::RaiseRelation(relation) => Change::RaiseRelation(from_relation(relation)),
         Effect::DeleteRelation { kind, from, to } => {
             Change::DeleteRelation(proto::effect::DeleteRelation { kind: text(kind), from, to })
         }
@@ -153,12 +151,7 @@ fn to_effect(effect: proto::Effect) -> Decoded<Effect> {
         Change::PutObject(object) => Effect::PutObject(to_object(object)),
         Change::DeleteObject(key) => Effect::DeleteObject { kind: Kind::from_stored(&key.kind), id: key.id },
         Change::PutRelation(relation) => Effect::PutRelation(to_relation(relation)),
-        Change::RaiseRelation(raise) => Effect::RaiseRelation {
-            kind: Kind::from_stored(&raise.kind),
-            from: raise.from,
-            to: raise.to,
-            rank: raise.rank,
-        },
+        Change::RaiseRelation(relation) => Effect::RaiseRelation(to_relation(relation)),
         Change::DeleteRelation(key) => {
             Effect::DeleteRelation { kind: Kind::from_stored(&key.kind), from: key.from, to: key.to }
         }

@@ -32,6 +32,7 @@ enum RelationChange<'a> {
     /// Over what is stored, which is not known here.
     Raise {
         rank: i64,
+        body: &'a [u8],
     },
     Delete,
 }
@@ -71,17 +72,18 @@ impl<'a> Batch<'a> {
                 let key = (log, &relation.kind, relation.from.as_str(), relation.to.as_str());
                 self.relations.insert(key, RelationChange::Put { rank: relation.rank, body: &relation.body });
             }
-            Effect::RaiseRelation { kind, from, to, rank } => {
-                let (key, raised) = ((log, kind, from.as_str(), to.as_str()), *rank);
+            Effect::RaiseRelation(relation) => {
+                let key = (log, &relation.kind, relation.from.as_str(), relation.to.as_str());
+                let raised = (relation.rank, &relation.body[..]);
                 match self.relations.get_mut(&key) {
-                    Some(RelationChange::Put { rank, .. } | RelationChange::Raise { rank }) => {
-                        *rank = raised.max(*rank);
+                    Some(RelationChange::Put { rank, body } | RelationChange::Raise { rank, body }) => {
+                        (*rank, *body) = raised.max((*rank, *body));
                     }
                     Some(deleted @ RelationChange::Delete) => {
-                        *deleted = RelationChange::Put { rank: raised, body: &[] };
+                        *deleted = RelationChange::Put { rank: raised.0, body: raised.1 };
                     }
                     None => {
-                        self.relations.insert(key, RelationChange::Raise { rank: raised });
+                        self.relations.insert(key, RelationChange::Raise { rank: raised.0, body: raised.1 });
                     }
                 }
             }
@@ -240,7 +242,7 @@ impl<'a> Batch<'a> {
         for (key, change) in &self.relations {
             match change {
                 RelationChange::Put { rank, body } => put.push((*key, *rank, *body)),
-                RelationChange::Raise { rank } => raised.push((*key, *rank, [].as_slice())),
+                RelationChange::Raise { rank, body } => raised.push((*key, *rank, *body)),
                 RelationChange::Delete => deleted.push((*key, 0, [].as_slice())),
             }
         }
@@ -256,8 +258,8 @@ impl<'a> Batch<'a> {
             parts.add(
                 "rr AS (INSERT INTO relation AS t (log, kind, from_id, to_id, rank, body) SELECT r.* FROM {rows} \
                  AS r (log, kind, from_id, to_id, rank, body) JOIN moved ON moved.id = r.log \
-                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank \
-                 WHERE excluded.rank > t.rank)",
+                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank, \
+                 body = excluded.body WHERE (excluded.rank, excluded.body) > (t.rank, t.body))",
                 with_values(&raised),
             );
         }
@@ -306,7 +308,7 @@ pub(crate) fn check_step(step: &Step) -> Result<(), Failure> {
                 | Effect::PutObject(_)
                 | Effect::DeleteObject { .. }
                 | Effect::PutRelation(_)
-                | Effect::RaiseRelation { .. }
+                | Effect::RaiseRelation(_)
                 | Effect::DeleteRelation { .. }
         )
     };

@@ -33,6 +33,7 @@ enum RelationChange<'a> {
     /// Over what is stored, which is not known here.
     Raise {
         rank: i64,
+        body: &'a [u8],
     },
     Delete,
 }
@@ -95,17 +96,18 @@ impl<'a> Batch<'a> {
                 let put = RelationChange::Put { rank: relation.rank, body: &relation.body };
                 self.relations.insert(key, put);
             }
-            Change::RaiseRelation { kind, from, to, rank } => {
-                let (key, raised) = ((log, kind, from.as_str(), to.as_str()), *rank);
+            Change::RaiseRelation(relation) => {
+                let key = (log, &relation.kind, relation.from.as_str(), relation.to.as_str());
+                let raised = (relation.rank, &relation.body[..]);
                 match self.relations.get_mut(&key) {
-                    Some(RelationChange::Put { rank, .. } | RelationChange::Raise { rank }) => {
-                        *rank = raised.max(*rank);
+                    Some(RelationChange::Put { rank, body } | RelationChange::Raise { rank, body }) => {
+                        (*rank, *body) = raised.max((*rank, *body));
                     }
                     Some(deleted @ RelationChange::Delete) => {
-                        *deleted = RelationChange::Put { rank: raised, body: &[] };
+                        *deleted = RelationChange::Put { rank: raised.0, body: raised.1 };
                     }
                     None => {
-                        self.relations.insert(key, RelationChange::Raise { rank: raised });
+                        self.relations.insert(key, RelationChange::Raise { rank: raised.0, body: raised.1 });
                     }
                 }
             }
@@ -237,7 +239,7 @@ async fn write_relations(
     for (key, change) in relations {
         match change {
             RelationChange::Put { rank, body } => put.push((key, *rank, *body)),
-            RelationChange::Raise { rank } => raised.push((key, *rank, [].as_slice())),
+            RelationChange::Raise { rank, body } => raised.push((key, *rank, *body)),
             RelationChange::Delete => deleted.push(key),
         }
     }

@@ -135,8 +135,8 @@ impl Tables {
             ),
             raised_relations: RowStatement::many(
                 "INSERT INTO relation (log, kind, from_id, to_id, rank, body) {rows} \
-                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank \
-                 WHERE excluded.rank > rank",
+                 ON CONFLICT (log, kind, from_id, to_id) DO UPDATE SET rank = excluded.rank, \
+                 body = excluded.body WHERE (excluded.rank, excluded.body) > (rank, body)",
                 6,
             ),
             deleted_relations: RowStatement::single(

@@ -10,7 +10,7 @@ use crate::{
     log::{Apply, LogError, Logs, Placement},
     sessions::{
         Hub,
-        positions::{POSITION, PositionKeeper, device_key},
+        positions::{POSITION, PositionKeeper, device_key, raise_effect},
     },
 };
 use bytes::Bytes;
@@ -71,12 +71,7 @@ pub(crate) async fn register(
     })];
     let own = device_key(user, &device.resource);
     for (conversation, position) in keeper.load(tenant, &start_from).await? {
-        effects.push(Effect::RaiseRelation {
-            kind: POSITION,
-            from: own.clone(),
-            to: conversation.to_string(),
-            rank: position.rank(),
-        });
+        effects.push(raise_effect(own.clone(), &conversation, position.rank()));
     }
     let gone = heir_of.filter(|relation| relation.to.starts_with(NEVER_RETURNS));
     let too_many = known.iter().skip(DEVICES_PER_USER - 1).filter(away);

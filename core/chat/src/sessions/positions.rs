@@ -8,9 +8,12 @@ use crate::{
     cluster::{Answer, Cluster, Request},
     log::{Apply, Logs, Placement},
 };
+use bytes::Bytes;
 use futures_util::future::join_all;
 use meridian_ports::{RelationPage, Result, Store};
-use meridian_types::{ConversationKey, Effect, Kind, LogId, Position, Resource, TenantId, UserName};
+use meridian_types::{
+    ConversationKey, Effect, Kind, LogId, Position, Relation, Resource, TenantId, UserName,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -192,12 +195,16 @@ fn raise(positions: &mut HashMap<ConversationKey, Position>, conversation: Conve
     *position = (*position).max(to);
 }
 
+pub(super) fn raise_effect(from: String, conversation: &ConversationKey, rank: i64) -> Effect {
+    let (to, body) = (conversation.to_string(), Bytes::new());
+    Effect::RaiseRelation(Relation { kind: POSITION, from, to, rank, body })
+}
+
 fn raise_effects(rows: &Rows) -> Vec<Effect> {
     let mut effects = Vec::new();
     for (from, ranks) in rows {
         for (conversation, rank) in ranks {
-            let (from, to) = (from.clone(), conversation.to_string());
-            effects.push(Effect::RaiseRelation { kind: POSITION, from, to, rank: *rank });
+            effects.push(raise_effect(from.clone(), conversation, *rank));
         }
     }
     effects

@@ -114,9 +114,7 @@ fn apply(verb: &'static str, transaction: &WriteTransaction, log: LogId, effect:
             relations.insert(key, (relation.rank, relation.body.as_ref())).within(verb)?;
             Ok(())
         }
-        Effect::RaiseRelation { kind, from, to, rank } => {
-            raise(verb, transaction, (log.raw(), kind.as_str(), from, to), *rank)
-        }
+        Effect::RaiseRelation(relation) => raise(verb, transaction, log, relation),
         Effect::DeleteRelation { kind, from, to } => {
             let mut relations = transaction.open_table(RELATIONS).within(verb)?;
             relations.remove((log.raw(), kind.as_str(), from.as_str(), to.as_str())).within(verb)?;
@@ -188,16 +186,15 @@ fn delete_object(
 fn raise(
     verb: &'static str,
     transaction: &WriteTransaction,
-    key: (u64, &str, &String, &String),
-    rank: i64,
+    log: LogId,
+    raised: &Relation,
 ) -> Result<()> {
-    let key = (key.0, key.1, key.2.as_str(), key.3.as_str());
+    let key = (log.raw(), raised.kind.as_str(), raised.from.as_str(), raised.to.as_str());
     let mut relations = transaction.open_table(RELATIONS).within(verb)?;
-    let stored = relations.get(key).within(verb)?.map(|stored| {
-        let (rank, body) = stored.value();
-        (rank, body.to_vec())
-    });
-    let (rank, body) = stored.map_or((rank, Vec::new()), |(stored, body)| (stored.max(rank), body));
-    relations.insert(key, (rank, body.as_slice())).within(verb)?;
+    let new = (raised.rank, raised.body.as_ref());
+    let is_greater = relations.get(key).within(verb)?.is_none_or(|stored| new > stored.value());
+    if is_greater {
+        relations.insert(key, new).within(verb)?;
+    }
     Ok(())
 }

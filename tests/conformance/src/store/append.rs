@@ -195,7 +195,7 @@ pub async fn effects_happen_in_order(fixture: StoreFixture) -> Outcome {
     assert_eq!(user("kept").await, Some(object("user", "kept", 2, 2)));
     assert_eq!(user("gone").await, None);
     let tie = async |from| store.relation(writer.log(), &Kind::new("r"), from, "x").await.unwrap();
-    assert_eq!(tie("put-raised").await, Some(relation("r", "put-raised", "x", 9, "body")));
+    assert_eq!(tie("put-raised").await, Some(relation("r", "put-raised", "x", 9, "")));
     assert_eq!(tie("deleted-raised").await, Some(relation("r", "deleted-raised", "x", -3, "")));
     assert_eq!(tie("raised-put").await, Some(relation("r", "raised-put", "x", 1, "low")));
     assert_eq!(tie("raised-deleted").await, None);

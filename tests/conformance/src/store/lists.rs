@@ -94,8 +94,12 @@ pub async fn relations_are_put_raised_and_deleted(fixture: StoreFixture) -> Outc
     assert_eq!(read("a", "b").await, tie(3, ""));
     writer.append(vec![Effect::PutRelation(relation("r", "a", "b", 1, "body"))]).await;
     assert_eq!(read("a", "b").await, tie(1, "body"), "putting may lower");
+    writer.append(vec![Effect::RaiseRelation(relation("r", "a", "b", 1, "a body"))]).await;
+    assert_eq!(read("a", "b").await, tie(1, "body"), "of equal ranks the greater body stays");
+    writer.append(vec![Effect::RaiseRelation(relation("r", "a", "b", 1, "other"))]).await;
+    assert_eq!(read("a", "b").await, tie(1, "other"), "of equal ranks the greater body wins");
     writer.append(vec![raise("r", "a", "b", i64::MAX)]).await;
-    assert_eq!(read("a", "b").await, tie(i64::MAX, "body"), "a body that exists stays");
+    assert_eq!(read("a", "b").await, tie(i64::MAX, ""), "a greater rank brings its body");
 
     assert_eq!(read("b", "a").await, None, "a tie has a direction");
     assert_eq!(store.relation(log_id(1), &Kind::new("s"), "a", "b").await.unwrap(), None);

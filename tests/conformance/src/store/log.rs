@@ -138,7 +138,7 @@ pub fn relation(kind: &'static str, from: &str, to: &str, rank: i64, body: &'sta
 
 #[must_use]
 pub fn raise(kind: &'static str, from: &str, to: &str, rank: i64) -> Effect {
-    Effect::RaiseRelation { kind: Kind::new(kind), from: from.to_owned(), to: to.to_owned(), rank }
+    Effect::RaiseRelation(relation(kind, from, to, rank, ""))
 }
 
 #[must_use]

@@ -312,8 +312,10 @@ impl Change {
                 Effect::PutRelation(meridian_types::Relation { kind, ..put })
             }
             Self::Raise { kind, from, to, rank } => {
-                let (kind, from, to) = names(kind, from, to);
-                Effect::RaiseRelation { kind, from, to, rank }
+                let kind = KINDS[kind].clone();
+                let body = if rank % 2 == 0 { "even" } else { "" };
+                let raised = relation("", NAMES[from], NAMES[to], rank, body);
+                Effect::RaiseRelation(meridian_types::Relation { kind, ..raised })
             }
             Self::DeleteRelation { kind, from, to } => {
                 let (kind, from, to) = names(kind, from, to);
