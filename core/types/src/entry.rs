@@ -19,6 +19,8 @@ pub enum EntryKind {
     Recall = 5,
     /// The target has this new body.
     Edit = 6,
+    /// Something other than a message: a [`Notice`](crate::Notice).
+    Notice = 7,
 }
 
 impl EntryKind {
@@ -31,6 +33,7 @@ impl EntryKind {
             4 => Self::ConversationRead,
             5 => Self::Recall,
             6 => Self::Edit,
+            7 => Self::Notice,
             _ => return None,
         })
     }
@@ -47,6 +50,8 @@ pub enum Audience {
     Others,
     /// One device of the person who is not the sender (of the sender in a conversation with oneself).
     Device(Resource),
+    /// The other devices of the sender.
+    Own,
 }
 
 /// Names a client's attempt to send, so that sending again gives the first answer.
@@ -75,7 +80,7 @@ pub struct Entry {
     pub idempotency: Option<IdempotencyKey>,
     /// `Meta.ext` as sent: a serialised `Meta` that has only `ext` set. Empty when there was none.
     pub ext: Bytes,
-    /// The sender's `MessageBody` bytes, verbatim. `None` once erased by a recall.
+    /// The sender's `MessageBody` bytes, verbatim, or a notice. `None` once erased by a recall.
     pub body: Option<Bytes>,
 }
 
@@ -94,6 +99,7 @@ impl Entry {
             Audience::Everyone => true,
             Audience::Others => !own || self.is_to_oneself(),
             Audience::Device(target) => target == device && (!own || self.is_to_oneself()),
+            Audience::Own => own,
         }
     }
 

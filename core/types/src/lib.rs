@@ -12,6 +12,7 @@ pub mod hash;
 pub mod ids;
 pub mod log;
 pub mod names;
+pub mod notice;
 pub mod record;
 pub mod session;
 
@@ -32,4 +33,5 @@ pub use ids::{
 };
 pub use log::{Effect, Fence, LogHead, LoggedOperation, Operation, Step};
 pub use names::{AppKey, ConversationKey, NameError, Resource, UserName};
+pub use notice::Notice;
 pub use record::{Kind, Object, Relation};

@@ -167,6 +167,12 @@ pub enum SendError {
     UnsupportedTarget,
     #[error("the group does not exist")]
     GroupNotFound,
+    #[error("the receiver blocks the sender")]
+    Blocked,
+    #[error("sender and receiver are not contacts")]
+    NotContacts,
+    #[error("the sender may not send anywhere in the app")]
+    Muted,
     #[error("the message does not exist")]
     MessageNotFound,
     #[error("only the sender may do this")]

@@ -3,14 +3,26 @@
 use super::body::{fields, write};
 use bytes::Bytes;
 use meridian_link::{Attached, SendError, Sent};
-use meridian_types::{Audience, Entry, EntryKind, Position, Resource, UserName, msync::MessageBody};
+use meridian_types::{Audience, Entry, EntryKind, Notice, Position, Resource, UserName, msync::MessageBody};
 use prost::Message;
 use serde_json::{Map, Value, json};
 
 /// Names of the frames that clients are sent.
 #[cfg(test)]
-pub(super) const SERVER_FRAMES: [&str; 11] = [
-    "welcome", "message", "edited", "recalled", "receipt", "sent", "history", "synced", "error", "pong",
+pub(super) const SERVER_FRAMES: [&str; 14] = [
+    "welcome",
+    "message",
+    "edited",
+    "recalled",
+    "receipt",
+    "contact",
+    "presence",
+    "silent_mode",
+    "sent",
+    "history",
+    "synced",
+    "error",
+    "pong",
     "bye",
 ];
 
@@ -41,6 +53,9 @@ pub(super) fn welcome(attached: &Attached, now: u64, limits: &Value) -> Value {
 /// An entry as a client reads it; `None` when there is nothing to read: its body was recalled, or is of a kind that this
 /// protocol does not have.
 pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
+    if entry.kind == EntryKind::Notice {
+        return notice(me, entry, at);
+    }
     let body = MessageBody::decode(entry.body.clone()?).ok()?;
     let peer = entry.conversation.peer(me)?;
     let to = entry.conversation.peer(&entry.sender).unwrap_or_else(|| me.clone());
@@ -100,6 +115,36 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
     Some(Value::Object(frame))
 }
 
+fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
+    let peer = entry.conversation.peer(me)?;
+    let mut frame = match Notice::of(entry)? {
+        Notice::Contact { change, reason } => {
+            let by = entry.sender.as_str();
+            json!({ "type": "contact", "change": change, "contact": peer.as_str(), "from": by, "reason": reason })
+        }
+        Notice::Presence(presence) => json!({
+            "type": "presence",
+            "user": entry.sender.as_str(),
+            "ext": presence.ext,
+            "status": presence.status,
+            "changed_at": presence.last_time * 1000,
+            "until": presence.expiry * 1000,
+        }),
+        Notice::SilentMode { conversation, settings } => json!({
+            "type": "silent_mode",
+            "of": conversation,
+            "settings": settings,
+        }),
+        _ => return None,
+    };
+    if let Some(at) = at {
+        frame["conversation"] = peer.as_str().into();
+        frame["position"] = position(at).into();
+        frame["time"] = entry.at.0.into();
+    }
+    Some(frame)
+}
+
 pub(super) fn sent(id: u64, sent: &Sent) -> Value {
     json!({ "type": "sent", "id": id, "message": sent.message_id.to_string(), "time": sent.at.0 })
 }
@@ -111,6 +156,9 @@ pub(super) fn refused(id: u64, refused: &SendError) -> Value {
         SendError::WrongSender => "wrong_sender",
         SendError::UnsupportedTarget => "unsupported_target",
         SendError::GroupNotFound => "group_not_found",
+        SendError::Blocked => "blocked",
+        SendError::NotContacts => "not_contacts",
+        SendError::Muted => "muted",
         SendError::MessageNotFound => "message_not_found",
         SendError::NotPermitted => "not_permitted",
         SendError::RecallTooLate => "recall_too_late",

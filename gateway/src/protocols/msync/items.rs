@@ -3,12 +3,19 @@
 //! Written by hand and not through the generated types: the body, most of the bytes, is copied once, straight into
 //! the frame, and names are not cloned. The tests read the result back with the generated types.
 
-use super::frame::{USER_DOMAIN, begin_envelope};
+use super::{
+    frame::{USER_DOMAIN, begin_envelope},
+    notices,
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use meridian_types::{
-    AppKey, Audience, ConversationKey, Entry, Millis, Resource, UserName, msync::m_sync::Command,
+    AppKey, Audience, ConversationKey, Entry, EntryKind, Millis, Resource, UserName, msync::m_sync::Command,
 };
 use prost::encoding::{encode_varint, encoded_len_varint};
+use std::borrow::Cow;
+
+/// The name space of messages.
+const CHAT: u64 = 1;
 
 /// Whose connection it is.
 #[derive(Clone, Debug)]
@@ -79,7 +86,9 @@ pub(super) fn queue_name(me: &Identity, conversation: &ConversationKey) -> Optio
 
 struct Item<'a> {
     entry: &'a Entry,
-    body: &'a [u8],
+    /// What the payload is.
+    space: u64,
+    body: Cow<'a, [u8]>,
     app: &'a str,
     to: UserName,
     meta: &'static [u8],
@@ -87,9 +96,17 @@ struct Item<'a> {
 
 impl<'a> Item<'a> {
     fn new(me: &'a Identity, entry: &'a Entry) -> Option<Self> {
+        let (space, body) = match entry.kind {
+            EntryKind::Notice => {
+                let (space, body) = notices::render(me, entry)?;
+                (space, Cow::Owned(body))
+            }
+            _ => (CHAT, Cow::Borrowed(entry.body.as_deref()?)),
+        };
         Some(Self {
             entry,
-            body: entry.body.as_deref()?,
+            space,
+            body,
             app: me.app.as_str(),
             to: entry.conversation.peer(&entry.sender).unwrap_or_else(|| me.user.clone()),
             meta: if entry.at >= me.attached_at { ONLINE } else { OFFLINE },
@@ -128,9 +145,9 @@ impl<'a> Item<'a> {
         begin(out, 3, self.to().length());
         self.to().put(out);
         number(out, 4, self.entry.at.0);
-        number(out, 5, 1);
+        number(out, 5, self.space);
         begin(out, 6, self.body.len());
-        out.put_slice(self.body);
+        out.put_slice(&self.body);
         // A serialised `Meta` with only `ext` set: appended, it becomes part of this one.
         out.put_slice(&self.entry.ext);
         begin(out, 9, self.meta.len());
@@ -177,7 +194,7 @@ mod tests {
     use super::*;
     use crate::protocols::msync::tests_hex::hex;
     use meridian_types::{
-        EntryKind, MessageId, Seq,
+        MessageId, Seq,
         msync::{CommSyncDl, Jid, KeyValue, MSync, Meta, key_value::Value},
     };
     use prost::Message;
