@@ -26,9 +26,13 @@ pub(crate) async fn object(
     }
 }
 
+/// A body as it is.
+pub(crate) async fn bytes(body: Body, limit: usize, deadline: Duration) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(deadline, read(body, limit)).await.map_err(|_| ApiError::timeout())?
+}
+
 pub(crate) async fn json(body: Body, limit: usize, deadline: Duration) -> Result<Value, ApiError> {
-    let bytes =
-        tokio::time::timeout(deadline, read(body, limit)).await.map_err(|_| ApiError::timeout())??;
+    let bytes = bytes(body, limit, deadline).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::json_parse("the request body is empty"));
     }

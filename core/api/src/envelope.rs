@@ -5,7 +5,7 @@
 
 use crate::{
     call::Call,
-    error::ApiError,
+    error::{ApiError, SERVICE_NOT_OPEN},
     service::{Body, bytes_body},
 };
 use http::{HeaderValue, Response, StatusCode, header};
@@ -47,6 +47,11 @@ impl<'c> Envelope<'c> {
     /// Only an action and the times.
     pub(crate) fn bare(call: &'c Call, action: &str) -> Self {
         Self { call, fields: Map::new() }.action(action)
+    }
+
+    /// Nothing but what is set, and the times.
+    pub(crate) fn times_only(call: &'c Call) -> Self {
+        Self { call, fields: Map::new() }
     }
 
     pub(crate) fn action(self, action: &str) -> Self {
@@ -103,6 +108,10 @@ pub(crate) fn error_response(error: &ApiError, started: Instant) -> Response<Bod
     fields.insert("error_description".into(), error.description.as_ref().into());
     if let Some(code) = error.code {
         fields.insert("error_code".into(), code.into());
+    }
+    if error.error == SERVICE_NOT_OPEN {
+        // Where the client SDK looks.
+        fields.insert("result".into(), error.description.as_ref().into());
     }
     times(&mut fields, started);
     response(error.status, &Value::Object(fields))

@@ -21,6 +21,8 @@ pub(crate) struct ApiError {
     pub(crate) source: Option<ChatError>,
 }
 
+pub(crate) const SERVICE_NOT_OPEN: &str = "service open exception";
+
 impl ApiError {
     pub(crate) fn new(
         status: StatusCode,
@@ -83,6 +85,42 @@ impl ApiError {
     pub(crate) fn too_large(limit: u64) -> Self {
         let text = format!("body too large: the limit is {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large", text)
+    }
+
+    /// A feature that the app has switched off.
+    pub(crate) fn not_open(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, SERVICE_NOT_OPEN, description)
+    }
+
+    /// No such user, where the documentation calls it a missing property.
+    pub(crate) fn no_username() -> Self {
+        let text = "Entity user requires a property named username";
+        Self::new(StatusCode::BAD_REQUEST, "required_property_not_found", text)
+    }
+
+    /// The client SDK looks for the words.
+    pub(crate) fn group_not_found(id: &str) -> Self {
+        let text = format!("do not find this group: {}", Excerpt(id));
+        Self::new(StatusCode::NOT_FOUND, "service_resource_not_found", text)
+    }
+
+    /// Errors about a template of notifications.
+    pub(crate) fn from_template(error: ChatError, name: &str) -> Self {
+        match error {
+            ChatError::TemplateNotFound => {
+                let text = format!("{} template is not exist", Excerpt(name));
+                Self::new(StatusCode::BAD_REQUEST, "EntityNotFoundException", text)
+            }
+            other => other.into(),
+        }
+    }
+
+    fn forbidden(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden_op", description)
+    }
+
+    fn exceed_limit(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "exceed_limit", description)
     }
 
     pub(crate) fn timeout() -> Self {
@@ -203,6 +241,36 @@ impl From<ChatError> for ApiError {
             ChatError::MessageTooLarge { .. } => Self::message_too_large(),
             ChatError::FileTooLarge { limit } => Self::file_too_large(*limit, false),
             ChatError::Upload(text) => Self::illegal_argument(format!("the upload failed: {text}")),
+            ChatError::Oneself => Self::illegal_argument("this cannot be done to oneself"),
+            ChatError::Blocked => Self::forbidden("blocked"),
+            ChatError::Muted => Self::forbidden("user is mute"),
+            ChatError::NoInvitation => Self::forbidden("there is no invitation"),
+            ChatError::NotContacts => {
+                Self::illegal_argument("updateRemark | they are not friends, please add as a friend first.")
+            }
+            // The second half is what the client SDK looks for.
+            ChatError::ContactLimit { is_actor } => {
+                let who = if *is_actor { "Inviter's" } else { "Invitee's" };
+                Self::exceed_limit(format!("user contact number exceed limit: {who} contact max count"))
+            }
+            ChatError::BlockLimit { limit } => {
+                Self::exceed_limit(format!("user block list exceed limit {limit}"))
+            }
+            ChatError::BindingLimit { limit } => {
+                Self::exceed_limit(format!("more than {limit} bound devices"))
+            }
+            ChatError::SubscriptionLimit { .. } => Self::illegal_argument("too many sub presence"),
+            ChatError::ProfileTooLarge { limit } => Self::illegal_argument(format!(
+                "size of metadata for this single user exceeds the user defined limit, {limit}Bytes"
+            )),
+            ChatError::ProfilesTooLarge { limit } => Self::illegal_argument(format!(
+                "total size of user metadata for this app exceeds the user defined limit, {limit}Bytes"
+            )),
+            ChatError::UserLimit { .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "resource_limited",
+                "You have exceeded the limit of the community edition,Please upgrade to the enterprise edition",
+            ),
             ChatError::Busy => Self::new(away, "service_unavailable", "server is busy"),
             ChatError::StorageFull => Self::new(away, "service_unavailable", "no space left"),
             ChatError::Unavailable(_) => Self::new(away, "service_unavailable", "server cannot answer now"),

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod handlers;
 mod messages;
+mod people;
 mod query;
 mod rate;
 mod router;

@@ -92,3 +92,15 @@ pub(crate) async fn expiry(call: Call, _body: Body) -> Answer {
     let ends = call.state.chat.token_expiry(&call.app, token).await?;
     Ok(flat(&json!({ "expire_timestamp": ends })))
 }
+
+/// `POST …/client/logs`: taken and thrown away. No client is asked to send any.
+pub(crate) async fn client_logs(call: Call, body: Body) -> Answer {
+    const LOG_LIMIT: usize = 2 * 1024 * 1024;
+    body_reader::bytes(body, LOG_LIMIT, call.state.config.body_deadline).await?;
+    Ok(flat(&json!({ "status": "ok" })))
+}
+
+/// Tokens for calls, which another server carries; this one knows none.
+pub(crate) async fn rtc(_call: Call, _body: Body) -> Answer {
+    Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_op", "service not open!"))
+}

@@ -1,6 +1,8 @@
 //! Settings of the chat logic: of the server, and of each app.
 
+use meridian_types::session::Platform;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Settings of the server.
 #[derive(Clone, Debug)]
@@ -63,7 +65,29 @@ pub struct AppSettings {
     pub token_ttl_s: u64,
     /// Connected devices of one user on one platform.
     pub devices_per_platform: usize,
+    /// Other numbers for some platforms: `ios`, `android`, `linux`, `mac`, `windows`, `web`, or an application's own number.
+    pub devices: BTreeMap<String, usize>,
     pub over_limit: OverLimit,
+    /// Accounts; 0 = as many as there are.
+    pub max_users: u64,
+    /// Whether only contacts may write to each other.
+    pub friend_check: bool,
+    /// Whether people whom the receiver blocks are kept out.
+    pub block_check: bool,
+    /// Contacts of one user.
+    pub max_contacts: usize,
+    /// People whom one user may block.
+    pub max_blocks: usize,
+    /// Bytes of one user's attributes, and of all.
+    pub profile_limit: usize,
+    pub profiles_limit: u64,
+    /// Whether people may be muted.
+    pub mutes_enabled: bool,
+    pub presence_enabled: bool,
+    /// Bytes of a user's own words in their presence.
+    pub presence_ext_limit: usize,
+    /// People whose presence one user hears of, and who hear of one's.
+    pub max_subscriptions: usize,
     pub recall_enabled: bool,
     /// How long after sending a client may recall, in milliseconds.
     pub recall_window_ms: u64,
@@ -85,7 +109,19 @@ impl Default for AppSettings {
             registration: Registration::default(),
             token_ttl_s: 60 * 24 * 3600,
             devices_per_platform: 4,
+            devices: BTreeMap::new(),
             over_limit: OverLimit::default(),
+            max_users: 0,
+            friend_check: false,
+            block_check: true,
+            max_contacts: 3000,
+            max_blocks: 500,
+            profile_limit: 2048,
+            profiles_limit: 10 * 1024 * 1024 * 1024,
+            mutes_enabled: true,
+            presence_enabled: true,
+            presence_ext_limit: 1024,
+            max_subscriptions: 3000,
             recall_enabled: true,
             recall_window_ms: 120_000,
             edit_enabled: true,
@@ -95,5 +131,22 @@ impl Default for AppSettings {
             thumbnail_side: 170,
             rate_factor: 1,
         }
+    }
+}
+
+impl AppSettings {
+    /// Connected devices of one user on this platform.
+    #[must_use]
+    pub fn device_limit(&self, platform: Platform) -> usize {
+        let name = match platform {
+            Platform::Ios => "ios".to_owned(),
+            Platform::Android => "android".to_owned(),
+            Platform::Linux => "linux".to_owned(),
+            Platform::Mac => "mac".to_owned(),
+            Platform::Windows => "windows".to_owned(),
+            Platform::Web => "web".to_owned(),
+            Platform::Custom(number) => number.to_string(),
+        };
+        self.devices.get(&name).copied().unwrap_or(self.devices_per_platform)
     }
 }

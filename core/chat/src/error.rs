@@ -38,6 +38,33 @@ pub enum ChatError {
     /// The upload itself broke off or was malformed.
     #[error("the upload failed: {0}")]
     Upload(String),
+    #[error("this cannot be done to oneself")]
+    Oneself,
+    #[error("the other person blocks this one")]
+    Blocked,
+    #[error("they are not contacts")]
+    NotContacts,
+    #[error("there is no invitation")]
+    NoInvitation,
+    /// Of the one who acts, or of the other.
+    #[error("a person has too many contacts")]
+    ContactLimit { is_actor: bool },
+    #[error("more than {limit} people are blocked")]
+    BlockLimit { limit: usize },
+    #[error("the attributes of a person are larger than {limit} bytes")]
+    ProfileTooLarge { limit: usize },
+    #[error("the attributes of the app are larger than {limit} bytes")]
+    ProfilesTooLarge { limit: u64 },
+    #[error("more than {limit} devices are bound")]
+    BindingLimit { limit: usize },
+    #[error("more than {limit} subscriptions")]
+    SubscriptionLimit { limit: usize },
+    #[error("the app has {limit} users, as many as it may have")]
+    UserLimit { limit: u64 },
+    #[error("there is no such template")]
+    TemplateNotFound,
+    #[error("the sender may not send anywhere in the app")]
+    Muted,
     #[error("the server is busy")]
     Busy,
     #[error("the server has no space left")]
@@ -99,6 +126,12 @@ enum ChatErrorForm {
     UserNotFound,
     UserExists,
     Upload(String),
+    Blocked,
+    NotContacts,
+    NoInvitation,
+    TemplateNotFound,
+    ProfileTooLarge(usize),
+    ProfilesTooLarge(u64),
     Busy,
     StorageFull,
     Unavailable(String),
@@ -112,6 +145,12 @@ impl Serialize for ChatError {
             Self::UserNotFound => ChatErrorForm::UserNotFound,
             Self::UserExists => ChatErrorForm::UserExists,
             Self::Upload(text) => ChatErrorForm::Upload(text.clone()),
+            Self::Blocked => ChatErrorForm::Blocked,
+            Self::NotContacts => ChatErrorForm::NotContacts,
+            Self::NoInvitation => ChatErrorForm::NoInvitation,
+            Self::TemplateNotFound => ChatErrorForm::TemplateNotFound,
+            Self::ProfileTooLarge { limit } => ChatErrorForm::ProfileTooLarge(*limit),
+            Self::ProfilesTooLarge { limit } => ChatErrorForm::ProfilesTooLarge(*limit),
             Self::Busy => ChatErrorForm::Busy,
             Self::StorageFull => ChatErrorForm::StorageFull,
             other => ChatErrorForm::Unavailable(other.to_string()),
@@ -128,6 +167,12 @@ impl<'de> Deserialize<'de> for ChatError {
             ChatErrorForm::UserNotFound => Self::UserNotFound,
             ChatErrorForm::UserExists => Self::UserExists,
             ChatErrorForm::Upload(text) => Self::Upload(text),
+            ChatErrorForm::Blocked => Self::Blocked,
+            ChatErrorForm::NotContacts => Self::NotContacts,
+            ChatErrorForm::NoInvitation => Self::NoInvitation,
+            ChatErrorForm::TemplateNotFound => Self::TemplateNotFound,
+            ChatErrorForm::ProfileTooLarge(limit) => Self::ProfileTooLarge { limit },
+            ChatErrorForm::ProfilesTooLarge(limit) => Self::ProfilesTooLarge { limit },
             ChatErrorForm::Busy => Self::Busy,
             ChatErrorForm::StorageFull => Self::StorageFull,
             ChatErrorForm::Unavailable(text) => Self::Unavailable(text.into()),

@@ -15,11 +15,13 @@ mod files;
 mod log;
 mod messages;
 mod model;
+mod people;
 mod service;
 mod sessions;
 mod tenants;
 mod tokens;
 
+pub use accounts::{MuteRecord, Mutes};
 pub use cluster::{PeerError, Peers, Region};
 pub use config::{AppSettings, ChatConfig, OverLimit, Registration};
 pub use error::{ChatError, TokenError};
@@ -27,5 +29,6 @@ pub use model::{
     App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page,
     RecallOutcome, RecallRequest, User,
 };
+pub use people::{Contact, Imported, PresenceRecord, PushBinding, PushSettings, PushTemplate, Subscription};
 pub use service::Chat;
 pub use sessions::{Attached, Session};

@@ -15,6 +15,10 @@ impl Inner {
         app: &App,
         message: OutgoingMessage,
     ) -> Result<MessageId, ChatError> {
+        let sender = self.account(app, &message.from).await?;
+        if sender.is_some_and(|sender| sender.mutes.holds_in_chat(self.clock.now())) {
+            return Err(ChatError::Muted);
+        }
         let submit = Submit::from_rest(app, message).map_err(|error| send_error(&error))?;
         let log = self.placement.conversation(app.tenant, submit.conversation());
         match self.logs.execute(log, submit).await {
@@ -121,6 +125,8 @@ impl Inner {
 fn send_error(error: &SendError) -> ChatError {
     match error {
         SendError::TooLarge { limit } => ChatError::MessageTooLarge { limit: *limit },
+        SendError::Blocked => ChatError::Blocked,
+        SendError::Muted => ChatError::Muted,
         SendError::Busy => ChatError::Busy,
         SendError::StorageFull => ChatError::StorageFull,
         SendError::Unavailable => ChatError::Unavailable("the log cannot commit now".into()),

@@ -7,6 +7,7 @@ use crate::{
     clock::{Clock, MessageIds},
     cluster::{Cluster, Hints, Presence, Region, RemoteSeat, Request, listen},
     log::{Logs, Placement, Shared},
+    people::PresenceFeed,
     sessions::{Attached, Hub, PositionKeeper},
     tenants::Apps,
     tokens::{self, Claims},
@@ -14,7 +15,7 @@ use crate::{
 use bytes::Bytes;
 use meridian_ports::{BlobStream, Blobs, Store};
 use meridian_types::{
-    AppKey, MessageId, Millis, RegionId, Resource, UserName,
+    AppKey, MessageId, Millis, RegionId, Resource, TenantId, UserName,
     session::{CloseReason, Login, Refusal},
 };
 use std::{
@@ -42,6 +43,9 @@ pub(crate) struct Inner {
     pub(crate) cluster: Arc<Cluster>,
     /// `None` when there is no other core.
     pub(crate) presence: Option<Arc<Presence>>,
+    pub(crate) presence_feed: PresenceFeed,
+    pub(crate) ids: Arc<MessageIds>,
+    pub(crate) hints: Arc<Hints>,
     flusher: Mutex<Option<JoinHandle<()>>>,
     /// What runs as long as the core is one of several.
     upkeep: Mutex<JoinSet<()>>,
@@ -50,7 +54,7 @@ pub(crate) struct Inner {
 /// The chat logic of one core. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Chat {
@@ -98,8 +102,14 @@ impl Chat {
             }
         };
         let hints = Arc::new(hints);
-        let shared =
-            Shared { store: store.clone(), clock, ids, hub: hub.clone(), cluster: cluster.clone(), hints };
+        let shared = Shared {
+            store: store.clone(),
+            clock,
+            ids: ids.clone(),
+            hub: hub.clone(),
+            cluster: cluster.clone(),
+            hints: hints.clone(),
+        };
         let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
         let positions = Arc::new(PositionKeeper::new(store.clone(), placement, cluster.clone()));
         let interval = Duration::from_millis(config.position_flush_ms.max(10));
@@ -117,12 +127,18 @@ impl Chat {
             passwords: Passwords::new(config.password_workers),
             cluster,
             presence,
+            presence_feed: PresenceFeed::default(),
+            ids,
+            hints,
             flusher: Mutex::new(Some(flusher)),
             upkeep: Mutex::new(upkeep),
         };
         let inner = Arc::new(inner);
-        let keeping = inner.clone().keep_membership();
-        inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner).spawn(keeping);
+        {
+            let mut upkeep = inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+            upkeep.spawn(inner.clone().keep_membership());
+            upkeep.spawn(inner.clone().announce_presence());
+        }
         inner.cluster.announce_change().await;
         Ok(Self { inner })
     }
@@ -263,6 +279,28 @@ impl Chat {
 }
 
 impl Inner {
+    /// The connected devices of a person, on every core, and whether these are surely all.
+    pub(crate) async fn connected(&self, tenant: TenantId, name: &UserName) -> (Vec<DeviceInfo>, bool) {
+        let slots = self.hub.slots(tenant, name);
+        let info = |slot: &Arc<crate::sessions::Slot>| DeviceInfo {
+            resource: slot.device.resource.clone(),
+            uuid: slot.device.uuid.clone(),
+            name: slot.device.name.clone(),
+        };
+        let mut devices: Vec<_> = slots.iter().map(info).collect();
+        let mut are_all = true;
+        if let Some(presence) = &self.presence {
+            let (others, known) = presence.known_others(tenant, name).await;
+            are_all = known;
+            for RemoteSeat { resource, uuid, name, .. } in others {
+                if devices.iter().all(|device| device.resource != resource) {
+                    devices.push(DeviceInfo { resource, uuid, name });
+                }
+            }
+        }
+        (devices, are_all)
+    }
+
     /// Keeps the lease, and makes good what this core may have missed.
     async fn keep_membership(self: Arc<Self>) {
         let mending = async {
@@ -280,6 +318,11 @@ impl Inner {
     async fn make_good(&self, had_lapsed: bool) {
         if had_lapsed && let Err(error) = self.apps.read_all_again(&*self.store, self.placement).await {
             tracing::warn!(%error, "apps are not read anew");
+        }
+        if had_lapsed {
+            for (tenant, user, _) in self.hub.all() {
+                self.mute_sessions(tenant, &user).await;
+            }
         }
         self.hub.lag_all();
     }
@@ -349,6 +392,11 @@ impl Chat {
         self.inner.passwords.verify(account.password.as_deref(), password).await
     }
 
+    /// Shown in push notifications; empty takes it away.
+    pub async fn set_nickname(&self, app: &App, name: &UserName, nickname: &str) -> Result<User> {
+        Ok(self.inner.set_nickname(app, name, nickname).await?.to_user())
+    }
+
     /// Bans (false) or lifts a ban (true). A ban ends all sessions and revokes all tokens.
     pub async fn set_activated(&self, app: &App, name: &UserName, activated: bool) -> Result<User> {
         Ok(self.inner.set_activated(app, name, activated).await?.to_user())
@@ -378,21 +426,7 @@ impl Chat {
 
     /// The connected devices.
     pub async fn devices(&self, app: &App, name: &UserName) -> Vec<DeviceInfo> {
-        let slots = self.inner.hub.slots(app.tenant, name);
-        let info = |slot: &Arc<crate::sessions::Slot>| DeviceInfo {
-            resource: slot.device.resource.clone(),
-            uuid: slot.device.uuid.clone(),
-            name: slot.device.name.clone(),
-        };
-        let mut devices: Vec<_> = slots.iter().map(info).collect();
-        if let Some(presence) = &self.inner.presence {
-            for RemoteSeat { resource, uuid, name, .. } in presence.others(app.tenant, name).await {
-                if devices.iter().all(|device| device.resource != resource) {
-                    devices.push(DeviceInfo { resource, uuid, name });
-                }
-            }
-        }
-        devices
+        self.inner.connected(app.tenant, name).await.0
     }
 
     /// Adds to a count that all cores of the region share, and gives the sum. `None`: there are no other cores, or what

@@ -132,7 +132,8 @@ const EVENTS = [
   'onAudioMessage', 'onVideoMessage', 'onFileMessage', 'onLocationMessage', 'onCmdMessage', 'onCustomMessage',
   'onCombineMessage', 'onReceivedMessage', 'onDeliveredMessage', 'onReadMessage', 'onRecallMessage',
   'onChannelMessage', 'onModifiedMessage', 'onStatisticMessage', 'onTokenWillExpire', 'onTokenExpired',
-  'onOfflineMessageSyncStart', 'onOfflineMessageSyncFinish', 'onMultiDeviceEvent',
+  'onOfflineMessageSyncStart', 'onOfflineMessageSyncFinish', 'onMultiDeviceEvent', 'onContactInvited', 'onContactDeleted',
+  'onContactAdded', 'onContactRefuse', 'onContactAgreed', 'onPresenceStatusChange',
 ];
 
 let devices = 0;

@@ -6,6 +6,7 @@ use crate::{
     envelope::{Envelope, user_entity},
     error::ApiError,
     handlers::Answer,
+    people,
     service::Body,
 };
 use meridian_chat::{ChatError, Identity};
@@ -13,7 +14,8 @@ use meridian_chat::{ChatError, Identity};
 /// `GET /users/{username}`
 pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let user = call.path_user().await?;
-    Ok(Envelope::full(&call, "/users").entities(vec![user_entity(&user)]).count(1).into_response())
+    let entity = people::push::with_push(&call, &user).await?;
+    Ok(Envelope::full(&call, "/users").entities(vec![entity]).count(1).into_response())
 }
 
 /// `DELETE /users/{username}`

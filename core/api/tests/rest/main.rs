@@ -4,6 +4,7 @@
 mod files;
 mod messages;
 mod metrics;
+mod people;
 mod pipeline;
 mod server;
 mod tokens;

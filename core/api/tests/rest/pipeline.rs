@@ -83,11 +83,11 @@ async fn rates_are_limited_per_app() {
     // The real factor multiplies; one request a second is the smallest documented rate.
     let server = Server::with(AppSettings { rate_factor: 1, ..AppSettings::default() }).await;
     let path = "/push/sync/x";
-    server.post(path, json!({})).await.is_error(501, "not_implemented", "");
+    server.post(path, json!({})).await.is_error(403, "forbidden_op", "");
     server.post(path, json!({})).await.is_error(429, "reach_limit", "This request has reached api limit");
     let free = Server::with(AppSettings { rate_factor: 0, ..AppSettings::default() }).await;
     for _ in 0..20 {
-        free.post(path, json!({})).await.is_error(501, "not_implemented", "");
+        free.post(path, json!({})).await.is_error(403, "forbidden_op", "");
     }
 }
 

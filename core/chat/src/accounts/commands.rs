@@ -2,8 +2,9 @@
 
 use crate::{
     ChatError,
-    accounts::{Account, USER, USER_UUID},
-    log::{Command, Draft, JOINED},
+    accounts::{Account, MUTED, Mutes, USER, USER_UUID},
+    log::{Command, Draft},
+    people::{COUNTER, USERS, read_counter},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -48,8 +49,10 @@ impl Command for Create {
             // A dynamic token may have been made a moment before its user, by another clock.
             tokens_from: Millis(0),
             deleting: false,
+            mutes: Mutes::default(),
             version: 1,
         };
+        count_users(draft, 1).await?;
         draft.put_object(&USER, self.username.as_str(), account.rank(), 0, account.write()?);
         draft.put_relation(Relation {
             kind: USER_UUID,
@@ -72,6 +75,8 @@ pub(crate) enum Change {
     RevokeTokens,
     /// Makes the account unusable; its remains can then be removed.
     BeginDelete,
+    Nickname(String),
+    Mute(Mutes),
 }
 
 /// Changes an account.
@@ -109,6 +114,16 @@ impl Command for Update {
             }
             Change::RevokeTokens => {}
             Change::BeginDelete => account.deleting = true,
+            Change::Nickname(nickname) => {
+                revoke = false;
+                account.nickname = Some(nickname.clone()).filter(|nickname| !nickname.is_empty());
+            }
+            Change::Mute(mutes) => {
+                revoke = false;
+                account.mutes = account.mutes.changed(*mutes);
+                let (from, to, rank) = (String::new(), self.username.to_string(), 0);
+                draft.put_relation(Relation { kind: MUTED, from, to, rank, body: Bytes::new() });
+            }
         }
         if revoke {
             account.token_epoch = rand::random();
@@ -145,6 +160,9 @@ impl Command for EndDelete {
             return Ok(());
         }
         draft.delete_object(&USER, self.username.as_str());
+        let (from, to) = (String::new(), self.username.to_string());
+        draft.push(Effect::DeleteRelation { kind: MUTED, from, to });
+        count_users(draft, -1).await?;
         draft.push(Effect::DeleteRelation {
             kind: USER_UUID,
             from: self.uuid.clone(),
@@ -154,31 +172,11 @@ impl Command for EndDelete {
     }
 }
 
-/// Takes a person out of the conversations of one log.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct LeaveConversations {
-    pub(crate) username: UserName,
-}
-
-#[async_trait]
-impl Command for LeaveConversations {
-    /// Whether there may be more.
-    type Output = bool;
-    type Error = ChatError;
-
-    const NAME: &'static str = "conversation.leave";
-
-    fn is_repeatable(&self) -> bool {
-        true
-    }
-
-    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<bool, ChatError> {
-        const AT_ONCE: usize = 500;
-        let joined = draft.relations(&JOINED, self.username.as_str(), AT_ONCE).await?;
-        for relation in &joined {
-            let (from, to) = (relation.from.clone(), relation.to.clone());
-            draft.push(Effect::DeleteRelation { kind: JOINED, from, to });
-        }
-        Ok(joined.len() == AT_ONCE)
-    }
+/// Accounts of one log, those being deleted included.
+async fn count_users(draft: &mut Draft<'_>, by: i64) -> Result<(), ChatError> {
+    let stored = draft.object(&COUNTER, USERS).await?;
+    let count = stored.as_ref().map_or(0, read_counter).saturating_add_signed(by);
+    let version = stored.map_or(0, |object| object.version);
+    draft.put_object(&COUNTER, USERS, 0, version, Bytes::from(count.to_string()));
+    Ok(())
 }

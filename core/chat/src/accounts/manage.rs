@@ -4,15 +4,16 @@ use crate::{
     App, ChatError, NewUser, Page, User,
     accounts::{
         Account, USER, USER_UUID,
-        commands::{Change, Create, EndDelete, LeaveConversations, Update},
+        commands::{Change, Create, EndDelete, Update},
     },
     log::Apply,
+    people::{COUNTER, ForgetPerson, PERSONAL, SEEN, USERS, read_counter},
     service::Inner,
     sessions::forget_devices,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use meridian_ports::{ObjectPage, RelationPage};
-use meridian_types::{UserName, session::CloseReason};
+use meridian_types::{Effect, Relation, TenantId, UserName, session::CloseReason};
 use std::sync::Arc;
 
 const NICKNAME_CHARS: usize = 100;
@@ -30,16 +31,23 @@ impl Inner {
             Ok(_) => None,
             Err(mark) => Some(mark),
         };
-        let log = self.placement.home(app.tenant, name.as_str());
-        let Some(object) = self.store.object(log, &USER, name.as_str()).await? else { return Ok(None) };
-        let account = Arc::new(Account::read(&object)?);
-        if account.deleting {
-            return Ok(None);
-        }
+        let Some(account) = self.stored_account(app.tenant, name).await? else { return Ok(None) };
         if let Some(mark) = mark {
             self.accounts.keep(app.tenant, &account, mark);
         }
         Ok(Some(account))
+    }
+
+    /// The account as the store has it.
+    pub(crate) async fn stored_account(
+        &self,
+        tenant: TenantId,
+        name: &UserName,
+    ) -> Result<Option<Arc<Account>>, ChatError> {
+        let log = self.placement.home(tenant, name.as_str());
+        let object = self.store.object(log, &USER, name.as_str()).await?;
+        let account = object.as_ref().map(Account::read).transpose()?;
+        Ok(account.filter(|account| !account.deleting).map(Arc::new))
     }
 
     pub(crate) async fn existing(&self, app: &App, name: &UserName) -> Result<Arc<Account>, ChatError> {
@@ -47,12 +55,14 @@ impl Inner {
     }
 
     pub(crate) async fn register(&self, app: &App, new: NewUser) -> Result<Account, ChatError> {
-        if new.nickname.as_ref().is_some_and(|nickname| nickname.chars().count() > NICKNAME_CHARS) {
-            return Err(ChatError::NicknameLength);
-        }
+        check_nickname(new.nickname.as_deref())?;
         // Before the costly hash; the writer checks again.
         if self.account(app, &new.username).await?.is_some() {
             return Err(ChatError::UserExists);
+        }
+        let limit = app.settings.max_users;
+        if limit > 0 && self.count_users(app).await? >= limit {
+            return Err(ChatError::UserLimit { limit });
         }
         let password = match &new.password {
             Some(password) => Some(self.passwords.hash(password).await?),
@@ -144,7 +154,32 @@ impl Inner {
         Ok(self.close_sessions(app.tenant, name, None, CloseReason::Kicked).await > 0)
     }
 
-    async fn change(&self, app: &App, username: &UserName, change: Change) -> Result<Account, ChatError> {
+    pub(crate) async fn set_nickname(
+        &self,
+        app: &App,
+        name: &UserName,
+        nickname: &str,
+    ) -> Result<Account, ChatError> {
+        check_nickname(Some(nickname))?;
+        self.change(app, name, Change::Nickname(nickname.to_owned())).await
+    }
+
+    /// Accounts of the app. Registrations under way on other cores may be missing.
+    async fn count_users(&self, app: &App) -> Result<u64, ChatError> {
+        let mut count = 0;
+        for log in self.placement.all_owned(app.tenant) {
+            let counter = self.store.object(log, &COUNTER, USERS).await?;
+            count += counter.as_ref().map_or(0, read_counter);
+        }
+        Ok(count)
+    }
+
+    pub(super) async fn change(
+        &self,
+        app: &App,
+        username: &UserName,
+        change: Change,
+    ) -> Result<Account, ChatError> {
         let log = self.placement.home(app.tenant, username.as_str());
         self.accounts.forget(app.tenant, username);
         let changed = self.logs.execute(log, Update { username: username.clone(), change }).await;
@@ -171,15 +206,53 @@ impl Inner {
             return Ok(false);
         }
         for log in self.placement.all_owned(app.tenant) {
-            while self.logs.execute(log, LeaveConversations { username: name.clone() }).await? {}
+            let forget = || ForgetPerson { username: name.clone(), uuid: account.uuid.clone() };
+            while self.logs.execute(log, forget()).await? {}
         }
-        let effects = forget_devices(&*self.store, &self.positions, self.placement, app.tenant, name).await?;
+        let mut effects =
+            forget_devices(&*self.store, &self.positions, self.placement, app.tenant, name).await?;
+        self.forget_fields(&mut effects, app, name).await?;
         if !effects.is_empty() {
             let apply = Apply::new("device.forget", effects);
             self.logs.execute(self.placement.regional(app.tenant), apply).await?;
         }
         self.logs.execute(home, EndDelete { username: name.clone(), uuid: account.uuid }).await?;
         Ok(true)
+    }
+
+    async fn forget_fields(
+        &self,
+        effects: &mut Vec<Effect>,
+        app: &App,
+        name: &UserName,
+    ) -> Result<(), ChatError> {
+        const AT_ONCE: usize = 1000;
+        self.delete_profile(app, name).await?;
+        let log = self.placement.regional(app.tenant);
+        for kind in PERSONAL.into_iter().chain([SEEN]) {
+            let mut after = None;
+            loop {
+                let page = RelationPage::new(after.take(), AT_ONCE);
+                let found = self.store.relations(&[log], &kind, name.as_str(), page).await?;
+                let end = found.len() < AT_ONCE;
+                after = found.last().map(|(_, relation)| relation.to.clone());
+                effects.extend(found.into_iter().map(|(_, relation)| {
+                    let Relation { kind, from, to, .. } = relation;
+                    Effect::DeleteRelation { kind, from, to }
+                }));
+                if end {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_nickname(nickname: Option<&str>) -> Result<(), ChatError> {
+    match nickname {
+        Some(nickname) if nickname.chars().count() > NICKNAME_CHARS => Err(ChatError::NicknameLength),
+        _ => Ok(()),
     }
 }
 

@@ -4,10 +4,13 @@
 mod cache;
 mod commands;
 mod manage;
+mod mutes;
 mod password;
 
 pub(crate) use cache::AccountCache;
-pub(crate) use commands::{Create, EndDelete, LeaveConversations, Update};
+pub(crate) use commands::{Create, EndDelete, Update};
+pub(crate) use mutes::MUTED;
+pub use mutes::{MuteRecord, Mutes};
 pub(crate) use password::Passwords;
 
 use crate::{ChatError, User};
@@ -37,6 +40,7 @@ pub(crate) struct Account {
     pub(crate) tokens_from: Millis,
     /// Deletion has begun: the account is gone for everybody, what hangs on it is still being removed.
     pub(crate) deleting: bool,
+    pub(crate) mutes: Mutes,
     pub(crate) version: u64,
 }
 
@@ -60,6 +64,8 @@ struct AccountBody {
     tokens_from: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deleting: bool,
+    #[serde(default, skip_serializing_if = "Mutes::is_empty")]
+    mutes: Mutes,
 }
 
 impl Account {
@@ -78,6 +84,7 @@ impl Account {
             token_epoch: body.token_epoch,
             tokens_from: Millis(body.tokens_from),
             deleting: body.deleting,
+            mutes: body.mutes,
             version: object.version,
         })
     }
@@ -93,6 +100,7 @@ impl Account {
             token_epoch: self.token_epoch,
             tokens_from: self.tokens_from.0,
             deleting: self.deleting,
+            mutes: self.mutes,
         };
         let json = serde_json::to_vec(&body)
             .map_err(|_| Error::new(ErrorKind::Invalid, "object", "user cannot be written"))?;

@@ -75,6 +75,7 @@ impl Inner {
             }
             Request::AccountChanged { tenant, user } => {
                 AccountCache::forget(&self.accounts, tenant, &user);
+                self.mute_sessions(tenant, &user).await;
                 Answer::Done
             }
             Request::AppChanged { key } => {
@@ -104,6 +105,19 @@ impl Inner {
         }
     }
 
+    /// Makes a person's sessions on this core as muted as the person is.
+    pub(crate) async fn mute_sessions(&self, tenant: TenantId, user: &UserName) {
+        let slots = self.hub.slots(tenant, user);
+        if slots.is_empty() {
+            return;
+        }
+        match self.stored_account(tenant, user).await {
+            Ok(Some(account)) => slots.iter().for_each(|slot| slot.mute(account.mutes)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "whether a person is muted is not known"),
+        }
+    }
+
     /// Ends sessions on every core. Gives how many there were.
     pub(crate) async fn close_sessions(
         &self,
@@ -122,6 +136,7 @@ impl Inner {
     /// Makes every core forget what it knows of an account. After this nobody acts on what it was before.
     pub(crate) async fn account_changed(&self, tenant: TenantId, user: &UserName) {
         self.accounts.forget(tenant, user);
+        self.mute_sessions(tenant, user).await;
         self.cluster.tell_all(&Request::AccountChanged { tenant, user: user.clone() }).await;
     }
 }

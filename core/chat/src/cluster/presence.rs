@@ -9,7 +9,10 @@ use meridian_types::{
     session::{Device, Platform},
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 
 const TTL: Duration = Duration::from_secs(30);
@@ -48,6 +51,8 @@ pub(crate) struct Presence {
     soft: Arc<dyn SoftState>,
     cluster: Arc<Cluster>,
     left: mpsc::Sender<Left>,
+    /// When the soft state was last away. It may have forgotten what was in it, until every core has renewed its seats.
+    away_at: Mutex<Option<Instant>>,
 }
 
 fn set_of(tenant: TenantId, user: &UserName) -> String {
@@ -62,7 +67,7 @@ impl Presence {
         hub: Arc<Hub>,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let (left, leavers) = mpsc::channel(WAITING);
-        let presence = Arc::new(Self { soft, cluster, left });
+        let presence = Arc::new(Self { soft, cluster, left, away_at: Mutex::default() });
         let keeping = keep(presence.clone(), hub, leavers);
         (presence, keeping)
     }
@@ -76,7 +81,7 @@ impl Presence {
         let joined = self.soft.join(&set, &member, Bytes::from(value), TTL);
         let written = matches!(tokio::time::timeout(DEADLINE, joined).await, Ok(Ok(())));
         if !written {
-            metrics::counter!("presence_unavailable_total").increment(1);
+            self.note_away();
         }
         written
     }
@@ -88,14 +93,19 @@ impl Presence {
 
     /// The person's devices on other living cores; none while the soft state is away.
     pub(crate) async fn others(&self, tenant: TenantId, user: &UserName) -> Vec<RemoteSeat> {
+        self.known_others(tenant, user).await.0
+    }
+
+    /// Also whether these are surely all of them.
+    pub(crate) async fn known_others(&self, tenant: TenantId, user: &UserName) -> (Vec<RemoteSeat>, bool) {
         let nodes = self.cluster.others();
         if nodes.is_empty() {
-            return Vec::new();
+            return (Vec::new(), true);
         }
         let set = set_of(tenant, user);
         let Ok(Ok(members)) = tokio::time::timeout(DEADLINE, self.soft.members(&set)).await else {
-            metrics::counter!("presence_unavailable_total").increment(1);
-            return Vec::new();
+            self.note_away();
+            return (Vec::new(), false);
         };
         let read = |(member, value): (String, Bytes)| {
             let (node, resource) = member.split_once('/')?;
@@ -104,7 +114,17 @@ impl Presence {
             let Seated { platform, at, uuid, name } = rmp_serde::from_slice(&value).ok()?;
             Some(RemoteSeat { node, resource: Resource::parse(resource).ok()?, platform, at, uuid, name })
         };
-        members.into_iter().filter_map(read).collect()
+        (members.into_iter().filter_map(read).collect(), !self.was_away())
+    }
+
+    fn note_away(&self) {
+        metrics::counter!("presence_unavailable_total").increment(1);
+        *self.away_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn was_away(&self) -> bool {
+        let away_at = *self.away_at.lock().unwrap_or_else(PoisonError::into_inner);
+        away_at.is_some_and(|at| at.elapsed() < RENEWAL + DEADLINE)
     }
 
     /// Adds to a count of all cores; `None` when this one is alone, or the soft state is away.

@@ -2,8 +2,10 @@
 
 mod body;
 mod edit;
+mod notice;
 mod recall;
 mod submit;
 
+pub(crate) use notice::NoticeToSelf;
 pub(crate) use recall::Recall;
 pub(crate) use submit::Submit;

@@ -145,6 +145,25 @@ impl Submit {
         Ok(draft.duplicate(&self.conversation, key).await?.map(|(hit, _)| hit))
     }
 
+    /// Whether the receiver wants to hear from the sender.
+    async fn check_pair(&self, draft: &mut Draft<'_>) -> Result<(), SendError> {
+        let (block_check, friend_check) = (self.settings.block_check, self.settings.friend_check);
+        let says_something = matches!(self.body.kind, EntryKind::Message | EntryKind::Edit);
+        let peer = self.conversation.peer(&self.sender).filter(|peer| peer != &self.sender);
+        let Some(peer) = peer.filter(|_| says_something && (block_check || friend_check)) else {
+            return Ok(());
+        };
+        let pair = draft.pair(&self.sender, &peer).await.map_err(LogError::from)?;
+        if block_check && pair.blocks(peer.as_str()) {
+            return Err(SendError::Blocked);
+        }
+        // Who sends by REST on somebody's behalf is the app.
+        if friend_check && self.sender_device.is_some() && !pair.are_contacts {
+            return Err(SendError::NotContacts);
+        }
+        Ok(())
+    }
+
     /// The first answer again.
     async fn repeat(&self, draft: &Draft<'_>, hit: IdempotencyHit) -> Result<Sent, SendError> {
         metrics::counter!("chat_resends_total").increment(1);
@@ -173,12 +192,14 @@ impl Command for Submit {
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Sent, SendError> {
         draft.load(&self.conversation).await.map_err(LogError::from)?;
         if self.online_only {
+            self.check_pair(draft).await?;
             let entry = draft.transient(self.entry(self.body.bytes.clone()));
             return Ok(Sent { message_id: entry.message_id, at: entry.at, notice: None });
         }
         if let Some(hit) = self.earlier(draft).await.map_err(LogError::from)? {
             return self.repeat(draft, hit).await;
         }
+        self.check_pair(draft).await?;
         let (mut body, mut notice) = (self.body.bytes.clone(), None);
         match (self.body.kind, self.body.target) {
             (EntryKind::Recall, Some(target)) => {

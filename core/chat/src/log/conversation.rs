@@ -13,8 +13,28 @@ pub(crate) struct Conversation {
     pub(crate) message_id: MessageId,
     /// People who surely have their `joined` relation.
     joined: Vec<String>,
+    /// What the two have settled between them, once somebody needed it.
+    pub(crate) pair: Option<Pair>,
     /// Greatest client message id per idempotency stream. A greater one is surely new.
     streams: HashMap<u64, u64>,
+}
+
+/// Contacts and block lists of two people.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pair {
+    pub(crate) are_contacts: bool,
+    /// Who blocks the other.
+    blocks: Vec<String>,
+}
+
+impl Pair {
+    pub(crate) fn new(are_contacts: bool, blocks: Vec<String>) -> Self {
+        Self { are_contacts, blocks }
+    }
+
+    pub(crate) fn blocks(&self, person: &str) -> bool {
+        self.blocks.iter().any(|blocks| blocks == person)
+    }
 }
 
 impl Conversation {

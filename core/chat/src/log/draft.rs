@@ -1,10 +1,13 @@
 //! The draft of one operation: what a command sees of its log, and what it changes.
 
-use crate::log::writer::State;
+use crate::{
+    log::{conversation::Pair, writer::State},
+    people::{BLOCK, CONTACT},
+};
 use bytes::Bytes;
 use meridian_ports::{EntryRange, IdempotencyHit, RelationPage, Result, find_message};
 use meridian_types::{
-    Audience, ConversationKey, Effect, Entry, EntryKind, Hash, IdempotencyKey, Kind, LogId, MessageId,
+    Audience, ConversationKey, Effect, Entry, EntryKind, Hash, Hlc, IdempotencyKey, Kind, LogId, MessageId,
     Millis, Object, Position, Relation, Resource, Seq, UserName,
 };
 use std::sync::Arc;
@@ -56,6 +59,29 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn now(&self) -> Millis {
         self.state.clock.now()
+    }
+
+    /// The time of this operation, for what the last writer wins.
+    pub(crate) fn stamp(&self) -> Hlc {
+        self.state.head.hlc.tick(self.now())
+    }
+
+    /// What two people have settled between them.
+    pub(crate) async fn pair(&mut self, one: &UserName, other: &UserName) -> Result<Pair> {
+        let conversation = ConversationKey::pair(one, other);
+        if let Some(pair) = &self.state.conversation(&conversation).await?.pair {
+            return Ok(pair.clone());
+        }
+        let mut blocks = Vec::new();
+        for (from, to) in [(one, other), (other, one)] {
+            if self.relation(&BLOCK, from.as_str(), to.as_str()).await?.is_some() {
+                blocks.push(from.to_string());
+            }
+        }
+        let are_contacts = self.relation(&CONTACT, one.as_str(), other.as_str()).await?.is_some();
+        let pair = Pair::new(are_contacts, blocks);
+        self.state.conversation(&conversation).await?.pair = Some(pair.clone());
+        Ok(pair)
     }
 
     /// Loads a conversation; an unknown one is empty. Must come before [`Draft::append`].
@@ -216,11 +242,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Committed relations from one id, at most `limit`.
+    /// Relations from one id, about `limit` at most: with what this batch has changed.
     pub(crate) async fn relations(&self, kind: &Kind, from: &str, limit: usize) -> Result<Vec<Relation>> {
         let page = RelationPage::new(None, limit);
         let found = self.state.store.relations(&[self.log()], kind, from, page).await?;
-        Ok(found.into_iter().map(|(_, relation)| relation).collect())
+        let staged = self.state.staged_relations.iter();
+        let staged: Vec<_> = staged.filter(|((of, start, _), _)| of == kind && start == from).collect();
+        let is_staged = |to: &str| staged.iter().any(|((_, _, end), _)| end == to);
+        let stored = found.into_iter().map(|(_, relation)| relation).filter(|row| !is_staged(&row.to));
+        let mut relations: Vec<_> = stored.collect();
+        relations.extend(staged.iter().filter_map(|(_, relation)| (*relation).clone()));
+        Ok(relations)
     }
 
     pub(crate) fn put_relation(&mut self, relation: Relation) {

@@ -1,13 +1,14 @@
 //! Commands that other cores send: the one list of what may come.
 
 use crate::{
-    accounts::{Create, EndDelete, LeaveConversations, Update},
-    conversation::{Recall, Submit},
+    accounts::{Create, EndDelete, Update},
+    conversation::{NoticeToSelf, Recall, Submit},
     files::PutFile,
     log::{
         Apply, Command, LogError,
         command::{EncodedAnswer, EncodedCommand, Envelope, Job},
     },
+    people::{DeleteTemplate, ForgetPerson, PutTemplate, Relate, SetFields},
     tenants::{CreateApp, SetSettings},
 };
 use meridian_ports::{Error, ErrorKind};
@@ -30,7 +31,12 @@ pub(super) fn receive(command: &EncodedCommand) -> Result<Received, LogError> {
         Create::NAME => read::<Create>(body),
         Update::NAME => read::<Update>(body),
         EndDelete::NAME => read::<EndDelete>(body),
-        LeaveConversations::NAME => read::<LeaveConversations>(body),
+        ForgetPerson::NAME => read::<ForgetPerson>(body),
+        PutTemplate::NAME => read::<PutTemplate>(body),
+        DeleteTemplate::NAME => read::<DeleteTemplate>(body),
+        Relate::NAME => read::<Relate>(body),
+        SetFields::NAME => read::<SetFields>(body),
+        NoticeToSelf::NAME => read::<NoticeToSelf>(body),
         CreateApp::NAME => read::<CreateApp>(body),
         SetSettings::NAME => read::<SetSettings>(body),
         other => {

@@ -4,14 +4,15 @@ use crate::{
     clock::{Clock, MessageIds},
     cluster::{Answer, Cluster, Hints, Owner, PeerError, Request},
     log::{Draft, LogError, Publication, command::Job, conversation::Conversation, draft::JOINED},
-    sessions::Hub,
+    people::{BLOCK, CONTACT},
+    sessions::{Hub, POSITION},
 };
 use bytes::Bytes;
 use lru::LruCache;
 use meridian_ports::{Error, ErrorKind, IdempotencyHit, NodeInfo, Result, Store};
 use meridian_types::{
     ConversationKey, Effect, Epoch, Fence, IdempotencyKey, Kind, LogHead, LogId, LoggedOperation, Lsn,
-    MessageId, Object, Operation, Relation, Seq, Step,
+    MessageId, Object, Operation, Relation, Seq, Step, UserName,
 };
 use std::{
     collections::HashMap,
@@ -130,6 +131,12 @@ impl State {
                     {
                         state.note_joined(&relation.from);
                     }
+                    self.forget_pair(&relation.kind, &relation.from, &relation.to);
+                    let key = (relation.kind.clone(), relation.from.clone(), relation.to.clone());
+                    self.staged_relations.insert(key, Some(relation.clone()));
+                }
+                // Fields are read by the command after, and their ranks rise; positions, many, are not read here.
+                Effect::RaiseRelation(relation) if relation.kind != POSITION => {
                     let key = (relation.kind.clone(), relation.from.clone(), relation.to.clone());
                     self.staged_relations.insert(key, Some(relation.clone()));
                 }
@@ -139,10 +146,21 @@ impl State {
                     {
                         state.note_left(from);
                     }
+                    self.forget_pair(kind, from, to);
                     self.staged_relations.insert((kind.clone(), from.clone(), to.clone()), None);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The next one who needs it reads it again.
+    fn forget_pair(&mut self, kind: &Kind, from: &str, to: &str) {
+        if (kind == &BLOCK || kind == &CONTACT)
+            && let (Ok(one), Ok(other)) = (UserName::parse(from), UserName::parse(to))
+            && let Some(state) = self.conversations.get_mut(&ConversationKey::pair(&one, &other))
+        {
+            state.pair = None;
         }
     }
 

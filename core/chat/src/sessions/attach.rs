@@ -30,7 +30,7 @@ impl Inner {
         let (account, token_expires_at) = self.check_credential(&app, &user, &login.credential).await?;
 
         let refuse = app.settings.over_limit == OverLimit::Refuse;
-        let limit = app.settings.devices_per_platform.max(1);
+        let limit = app.settings.device_limit(login.device.platform).max(1);
         let now = self.clock.now();
         // A resumed session keeps its place among the person's devices.
         let since = match &login.credential {
@@ -91,11 +91,10 @@ impl Inner {
             since.0,
         )?;
         let session = Session { chat: self.clone(), app: app.clone(), user: user.clone(), slot: seat.slot };
-        // A ban or a new password may have come between the check and the seat.
+        // A ban, a mute or a new password may have come between the check and the seat.
         let still = self.account(&app, &user).await.map_err(|error| refusal(&error))?;
-        if still.is_none_or(|still| still.token_epoch != account.token_epoch) {
-            return Err(Refusal::CredentialMismatch);
-        }
+        let still = still.filter(|still| still.token_epoch == account.token_epoch);
+        session.slot.mute(still.ok_or(Refusal::CredentialMismatch)?.mutes);
         if let Some(presence) = &self.presence {
             presence.seated(app.tenant, &user, &login.device, since.0).await;
             // The edge of a resumed session has let go of the seat that it had; that core may hang.
@@ -107,6 +106,7 @@ impl Inner {
                 self.cluster.tell(&seat.node, &close).await;
             }
         }
+        self.presence_feed.changed(&app, &user);
         let (events, closed) = (seat.events, seat.closed);
         let (app, token_epoch) = (app.key.clone(), account.token_epoch);
         let attached_at = since;

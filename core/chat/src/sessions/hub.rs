@@ -1,9 +1,9 @@
 //! The devices attached to this core, by person. Publishing never waits: a device that is slow is marked as lagging and
 //! catches up by asking.
 
-use crate::log::Publication;
+use crate::{accounts::Mutes, log::Publication};
 use meridian_types::{
-    EventSender, Events, Resource, TenantId, UserName, event_queue,
+    EventSender, Events, Millis, Resource, TenantId, UserName, event_queue,
     session::{CloseReason, Device, Refusal, SessionEvent},
 };
 use std::{
@@ -30,6 +30,8 @@ pub(crate) struct Slot {
     events: EventSender,
     is_closed: AtomicBool,
     close: Mutex<Option<oneshot::Sender<CloseReason>>>,
+    /// Until when the person may not write to others, in milliseconds since 1970.
+    muted_until: AtomicU64,
 }
 
 impl Slot {
@@ -42,6 +44,14 @@ impl Slot {
     /// Whether the session was told to end; what it still sends must not count.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mute(&self, mutes: Mutes) {
+        self.muted_until.store(mutes.chat.unwrap_or(0), Ordering::Release);
+    }
+
+    pub(crate) fn is_muted(&self, now: Millis) -> bool {
+        self.muted_until.load(Ordering::Acquire) > now.0
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {
@@ -142,6 +152,7 @@ impl Hub {
             events,
             is_closed: AtomicBool::new(false),
             close: Mutex::new(Some(close)),
+            muted_until: AtomicU64::new(0),
         });
         slots.push(slot.clone());
         Ok(Seat { slot, events: event_receiver, closed })

@@ -11,5 +11,5 @@ pub(crate) use devices::forget_all as forget_devices;
 pub use session::{Attached, Session};
 
 pub(crate) use hub::{Hub, Room, Slot};
-pub(crate) use positions::PositionKeeper;
+pub(crate) use positions::{POSITION, PositionKeeper};
 pub(crate) use unread::{conversations_of, count_after};

@@ -50,6 +50,8 @@ impl Session {
         let app = self.chat.apps.get(&self.app.key).unwrap_or_else(|| self.app.clone());
         let submit = if self.slot.is_closed() {
             Err(SendError::Unavailable)
+        } else if self.slot.is_muted(self.chat.clock.now()) {
+            Err(SendError::Muted)
         } else {
             Submit::from_device(&app, &self.user, device, submission)
         };
@@ -132,6 +134,7 @@ impl Session {
         if let Some(presence) = &self.chat.presence {
             presence.left(self.app.tenant, &self.user, &self.slot.device.resource);
         }
+        self.chat.presence_feed.changed(&self.app, &self.user);
     }
 
     fn receives(&self, entry: &Entry) -> bool {

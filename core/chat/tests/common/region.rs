@@ -6,7 +6,9 @@ use bytes::Bytes;
 use meridian_chat::{App, AppSettings, Chat, ChatConfig, NewUser, PeerError, Peers, Region};
 use meridian_fs::FsBlobs;
 use meridian_memory::{MemoryBus, MemoryDirectory, MemorySoftState, MemoryStore};
-use meridian_ports::{Bus, Directory, Error, ErrorKind, Lease, NodeId, NodeInfo, Result, Subscription};
+use meridian_ports::{
+    Bus, Directory, Error, ErrorKind, Lease, NodeId, NodeInfo, Result, SoftState, Subscription,
+};
 use meridian_types::{AppKey, session::SendError};
 use std::{
     collections::{HashMap, HashSet},
@@ -93,6 +95,69 @@ impl Bus for Wire {
     }
 }
 
+/// Soft state that may be away.
+#[derive(Debug, Default)]
+pub struct Soft {
+    inner: MemorySoftState,
+    pub away: AtomicBool,
+}
+
+impl Soft {
+    fn check(&self) -> Result<()> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Unavailable, "soft", "away")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl SoftState for Soft {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<()> {
+        self.check()?;
+        self.inner.set(key, value, ttl).await
+    }
+
+    async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool> {
+        self.check()?;
+        self.inner.set_if_absent(key, value, ttl).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        self.check()?;
+        self.inner.get(key).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<()> {
+        self.check()?;
+        self.inner.remove(key).await
+    }
+
+    async fn add(&self, counter: &str, by: i64, ttl: Duration) -> Result<i64> {
+        self.check()?;
+        self.inner.add(counter, by, ttl).await
+    }
+
+    async fn join(&self, set: &str, member: &str, value: Bytes, ttl: Duration) -> Result<()> {
+        self.check()?;
+        self.inner.join(set, member, value, ttl).await
+    }
+
+    async fn leave(&self, set: &str, member: &str) -> Result<()> {
+        self.check()?;
+        self.inner.leave(set, member).await
+    }
+
+    async fn members(&self, set: &str) -> Result<Vec<(String, Bytes)>> {
+        self.check()?;
+        self.inner.members(set).await
+    }
+}
+
 pub struct Core {
     pub chat: Chat,
     pub address: String,
@@ -107,7 +172,7 @@ pub struct Cores {
     pub cores: Vec<Core>,
     pub app: Arc<App>,
     blobs: Arc<FsBlobs>,
-    soft: Arc<MemorySoftState>,
+    pub soft: Arc<Soft>,
     made: usize,
     _files: tempfile::TempDir,
 }
