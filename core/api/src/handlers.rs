@@ -4,7 +4,7 @@ use crate::{
     call::{Call, Request},
     discovery,
     error::ApiError,
-    files, messages, people,
+    files, messages, openapi, people,
     service::{Body, State},
     token, users,
 };
@@ -63,6 +63,7 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = &[
     ("mutes.get", app!(people::mutes::get)),
     ("mutes.list", app!(people::mutes::list)),
     ("mutes.set", app!(people::mutes::set)),
+    ("openapi.document", Handler::Server(|state, request| Box::pin(openapi::document(state, request)))),
     ("presence.get", app!(people::presence::get)),
     ("presence.online_in_group", app!(people::presence::online_in_group)),
     ("presence.publish", app!(people::presence::publish)),

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod handlers;
 mod messages;
+mod openapi;
 mod people;
 mod query;
 mod rate;
