@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{idle, journal, open, report, storm, throughput, uplink::STAMP_LENGTH};
+use crate::{idle, journal, lists, open, report, storm, throughput, uplink::STAMP_LENGTH};
 use clap::{Parser, Subcommand};
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -95,6 +95,8 @@ enum Command {
     Idle(idle::Idle),
     /// Clients that lose their server and all come back.
     Storm(storm::Storm),
+    /// Long lists of users and contacts, page by page.
+    Lists(lists::Lists),
     /// Send until the server goes away, and write down everything that was acknowledged.
     Journal(journal::Journal),
     /// Check that everything written down is there, once and in order.
@@ -119,6 +121,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<Vec<String>> {
         Command::Open(args) => open::run(target, common, args).await,
         Command::Idle(args) => idle::run(target, common, args).await,
         Command::Storm(args) => storm::run(target, common, args).await,
+        Command::Lists(args) => lists::run(target, common, args).await,
         Command::Journal(args) => journal::run(target, args).await,
         Command::Verify(args) => journal::verify(target, args).await,
     }

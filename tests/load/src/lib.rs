@@ -8,6 +8,7 @@ mod errors;
 mod histogram;
 mod idle;
 mod journal;
+mod lists;
 mod memory;
 mod open;
 mod pairs;

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(30);
-const ANSWER_LIMIT: usize = 256 * 1024;
+const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
 
 /// An app of the server, and the right to make tokens for its users.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,8 +37,17 @@ impl Rest {
 
     /// Makes an app with a random name, open to everyone and without request limits.
     pub(crate) async fn make_app(&self, admin: SocketAddr) -> anyhow::Result<AppAccess> {
-        let app_key = format!("load#r{:08x}", rand::random::<u32>());
         let settings = json!({ "registration": "open", "rate_factor": 0, "devices_per_platform": 100 });
+        self.make_app_with(admin, settings).await
+    }
+
+    /// Makes an app with a random name and these settings.
+    pub(crate) async fn make_app_with(
+        &self,
+        admin: SocketAddr,
+        settings: Value,
+    ) -> anyhow::Result<AppAccess> {
+        let app_key = format!("load#r{:08x}", rand::random::<u32>());
         let app = json!({ "app_key": app_key, "settings": settings });
         let answer = self.post(&format!("http://{admin}/apps"), None, &app).await?;
         Ok(AppAccess {
@@ -75,12 +84,25 @@ impl Rest {
     }
 
     async fn post(&self, url: &str, token: Option<&str>, body: &Value) -> anyhow::Result<Value> {
-        let mut request = Request::builder().method(Method::POST).uri(url);
+        self.call(Method::POST, url, token, Some(body)).await
+    }
+
+    /// Any call. Anything else than 200 and JSON is an error.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let what = format!("{method} {url}");
+        let mut request = Request::builder().method(method).uri(url);
         request = request.header(http::header::CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::from(body.to_string()))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::from(body))?;
         let exchange = async {
             let answer = self.http.request(request).await?;
             let status = answer.status();
@@ -89,11 +111,11 @@ impl Rest {
             anyhow::Ok((status, body))
         };
         let exchange = timeout(DEADLINE, exchange).await.context("no answer in time");
-        let (status, body) = exchange.and_then(|done| done).with_context(|| format!("POST {url}"))?;
+        let (status, body) = exchange.and_then(|done| done).with_context(|| what.clone())?;
         if status != StatusCode::OK {
-            bail!("POST {url}: {status}: {}", String::from_utf8_lossy(&body));
+            bail!("{what}: {status}: {}", String::from_utf8_lossy(&body));
         }
-        serde_json::from_slice(&body).with_context(|| format!("POST {url}: answer is not JSON"))
+        serde_json::from_slice(&body).with_context(|| format!("{what}: answer is not JSON"))
     }
 }
 
