@@ -12,13 +12,14 @@ use std::collections::BTreeSet;
 macro_rules! select_objects {
     ($start:literal) => {
         concat!(
-            "SELECT o.log, o.kind, o.id, o.rank, o.version, o.body FROM json_each(?1) AS l ",
-            "CROSS JOIN json_each((SELECT json_group_array(id) FROM (SELECT id FROM object ",
+            "SELECT o.log, o.kind, o.id, o.rank, o.version, o.body FROM (",
+            "SELECT l.value AS log, page.value ->> 0 AS rank, page.value ->> 1 AS id FROM json_each(?1) AS l ",
+            "CROSS JOIN json_each((SELECT json_group_array(json_array(rank, id)) FROM (SELECT rank, id FROM object ",
             "WHERE log = l.value AND kind = ?2 ",
             $start,
-            " ORDER BY rank, id LIMIT ?3))) AS page ",
-            "CROSS JOIN object AS o ON o.log = l.value AND o.kind = ?2 AND o.id = page.value ",
-            "ORDER BY o.rank, o.id, o.log LIMIT ?3"
+            " ORDER BY rank, id LIMIT ?3))) AS page ORDER BY 2, 3, 1 LIMIT ?3) AS k ",
+            "CROSS JOIN object AS o ON o.log = k.log AND o.kind = ?2 AND o.id = k.id ",
+            "ORDER BY k.rank, k.id, k.log"
         )
     };
 }
@@ -26,13 +27,14 @@ macro_rules! select_objects {
 macro_rules! select_relations {
     ($start:literal) => {
         concat!(
-            "SELECT r.log, r.kind, r.from_id, r.to_id, r.rank, r.body FROM json_each(?1) AS l ",
+            "SELECT r.log, r.kind, r.from_id, r.to_id, r.rank, r.body FROM (",
+            "SELECT l.value AS log, page.value AS to_id FROM json_each(?1) AS l ",
             "CROSS JOIN json_each((SELECT json_group_array(to_id) FROM (SELECT to_id FROM relation ",
             "WHERE log = l.value AND kind = ?2 AND from_id = ?4 ",
             $start,
-            " ORDER BY to_id LIMIT ?3))) AS page ",
-            "CROSS JOIN relation AS r ON r.log = l.value AND r.kind = ?2 AND r.from_id = ?4 ",
-            "AND r.to_id = page.value ORDER BY r.to_id, r.log LIMIT ?3"
+            " ORDER BY to_id LIMIT ?3))) AS page ORDER BY 2, 1 LIMIT ?3) AS k ",
+            "CROSS JOIN relation AS r ON r.log = k.log AND r.kind = ?2 AND r.from_id = ?4 ",
+            "AND r.to_id = k.to_id ORDER BY k.to_id, k.log"
         )
     };
 }

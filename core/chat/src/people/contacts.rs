@@ -75,19 +75,36 @@ impl Inner {
         user: &UserName,
         limit: usize,
     ) -> Result<usize> {
-        let logs = self.placement.all_owned(app.tenant);
-        let (mut count, mut after) = (0, None);
-        while count < limit {
-            let wanted = PAGE.min(limit - count);
-            let page = RelationPage::new(after.take(), wanted);
-            let found = self.store.relations(&logs, kind, user.as_str(), page).await?;
-            count += found.len();
-            if found.len() < wanted {
+        let mut count = 0;
+        for log in self.placement.all_owned(app.tenant) {
+            if count >= limit {
                 break;
             }
-            after = found.last().map(|(_, relation)| relation.to.clone());
+            count += self.relations_in(log, kind, user, limit - count).await?.len();
         }
         Ok(count)
+    }
+
+    /// Relations of a person in one log, at most `limit`.
+    async fn relations_in(
+        &self,
+        log: LogId,
+        kind: &Kind,
+        user: &UserName,
+        limit: usize,
+    ) -> Result<Vec<Relation>> {
+        let mut all: Vec<Relation> = Vec::new();
+        loop {
+            let wanted = PAGE.min(limit - all.len());
+            let after = all.last().map(|relation| relation.to.clone());
+            let found =
+                self.store.relations(&[log], kind, user.as_str(), RelationPage::new(after, wanted)).await?;
+            let end = found.len() < wanted;
+            all.extend(found.into_iter().map(|(_, relation)| relation));
+            if end || all.len() >= limit {
+                return Ok(all);
+            }
+        }
     }
 
     /// Relations of a person over all logs, at most `limit`, and whether there are more.
@@ -100,18 +117,19 @@ impl Inner {
         limit: usize,
     ) -> Result<(Vec<Relation>, bool)> {
         let logs = self.placement.all_owned(app.tenant);
-        let (mut all, mut after) = (Vec::new(), after);
-        loop {
+        let mut all: Vec<Relation> = Vec::new();
+        if limit < PAGE {
             // One more than asked for tells whether another follows.
-            let wanted = (limit + 1 - all.len()).min(PAGE);
-            let page = RelationPage::new(after.take(), wanted);
+            let page = RelationPage::new(after, limit + 1);
             let found = self.store.relations(&logs, kind, user.as_str(), page).await?;
-            let end = found.len() < wanted;
             all.extend(found.into_iter().map(|(_, relation)| relation));
-            if end || all.len() > limit {
-                break;
+        } else {
+            // Each log on its own: merged pages would read most of it again for each page.
+            for log in logs {
+                all.extend(self.relations_in(log, kind, user, usize::MAX).await?);
             }
-            after = all.last().map(|relation| relation.to.clone());
+            all.retain(|relation| after.as_ref().is_none_or(|after| &relation.to > after));
+            all.sort_by(|one, other| one.to.cmp(&other.to));
         }
         let more = all.len() > limit;
         all.truncate(limit);
