@@ -161,6 +161,13 @@ impl Registry {
                 found.lost();
                 self.wanted.notify_one();
             }
+            // Asked for by the driver, the answer comes before the channel counts as subscribed. Later, the cluster's
+            // connection has replaced that of a node and said by itself what it was subscribed to.
+            (PushKind::SSubscribe, _) if found.subscribed => {
+                found.lost();
+                found.subscribed = true;
+                found.tell_gaps();
+            }
             _ => {}
         }
     }
