@@ -7,7 +7,8 @@ use crate::{
 use meridian_sdk::{
     Error, ErrorKind, Result,
     types::{
-        Effect, Entry, Epoch, Hash, Hlc, Incarnation, LogHead, LogId, LoggedOperation, Lsn, Object, Seq, Step,
+        Effect, Entry, Epoch, Hash, Hlc, Incarnation, LogHead, LogId, LoggedOperation, Lsn, Object, Relation,
+        Seq, Step,
     },
 };
 use redb::{Database, ReadableTable, WriteTransaction};
@@ -183,12 +184,7 @@ fn delete_object(
     Ok(())
 }
 
-fn raise(
-    verb: &'static str,
-    transaction: &WriteTransaction,
-    log: LogId,
-    raised: &Relation,
-) -> Result<()> {
+fn raise(verb: &'static str, transaction: &WriteTransaction, log: LogId, raised: &Relation) -> Result<()> {
     let key = (log.raw(), raised.kind.as_str(), raised.from.as_str(), raised.to.as_str());
     let mut relations = transaction.open_table(RELATIONS).within(verb)?;
     let new = (raised.rank, raised.body.as_ref());
