@@ -244,7 +244,7 @@ fn operation(entries: Vec<Entry>) -> Operation {
             rank: -4,
             body: body(),
         }),
-        Effect::RaiseRelation(Relation { kind: kind(), from: from.clone(), to: to.clone(), rank: 8, body: Bytes::from_static(b"{}") }),
+        Effect::RaiseRelation(Relation { kind: kind(), from: from.clone(), to: to.clone(), rank: 8, body: bytes::Bytes::from_static(b"{}") }),
         Effect::DeleteRelation { kind: kind(), from, to },
     ]);
     Operation { name: "seed".into(), at: Hlc(9), effects }
