@@ -88,6 +88,14 @@ pub struct AppSettings {
     pub presence_ext_limit: usize,
     /// People whose presence one user hears of, and who hear of one's.
     pub max_subscriptions: usize,
+    /// Groups of the app; 0 = as many as there are.
+    pub max_groups: u64,
+    /// Groups that one user may be in; 0 = as many as there are. Counted when they come in: two at once may pass it by one.
+    pub max_joined_groups: usize,
+    /// The greatest size that a group may be given.
+    pub group_size_limit: u64,
+    /// Admins of a group, without its owner.
+    pub max_admins: usize,
     pub recall_enabled: bool,
     /// How long after sending a client may recall, in milliseconds.
     pub recall_window_ms: u64,
@@ -122,6 +130,10 @@ impl Default for AppSettings {
             presence_enabled: true,
             presence_ext_limit: 1024,
             max_subscriptions: 3000,
+            max_groups: 0,
+            max_joined_groups: 0,
+            group_size_limit: 100_000,
+            max_admins: 99,
             recall_enabled: true,
             recall_window_ms: 120_000,
             edit_enabled: true,

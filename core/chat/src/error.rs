@@ -1,6 +1,6 @@
 //! What the chat logic answers when it cannot do what was asked. `core/api` and the protocols choose the wire texts.
 
-use crate::log::LogError;
+use crate::{log::LogError, muc::MucError};
 use meridian_types::{NameError, session::SendError};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,8 @@ pub enum ChatError {
     UserLimit { limit: u64 },
     #[error("there is no such template")]
     TemplateNotFound,
+    #[error(transparent)]
+    Muc(#[from] MucError),
     #[error("the sender may not send anywhere in the app")]
     Muted,
     #[error("the server is busy")]
@@ -130,6 +132,7 @@ enum ChatErrorForm {
     NotContacts,
     NoInvitation,
     TemplateNotFound,
+    Muc(MucError),
     ProfileTooLarge(usize),
     ProfilesTooLarge(u64),
     Busy,
@@ -149,6 +152,7 @@ impl Serialize for ChatError {
             Self::NotContacts => ChatErrorForm::NotContacts,
             Self::NoInvitation => ChatErrorForm::NoInvitation,
             Self::TemplateNotFound => ChatErrorForm::TemplateNotFound,
+            Self::Muc(error) => ChatErrorForm::Muc(error.clone()),
             Self::ProfileTooLarge { limit } => ChatErrorForm::ProfileTooLarge(*limit),
             Self::ProfilesTooLarge { limit } => ChatErrorForm::ProfilesTooLarge(*limit),
             Self::Busy => ChatErrorForm::Busy,
@@ -171,6 +175,7 @@ impl<'de> Deserialize<'de> for ChatError {
             ChatErrorForm::NotContacts => Self::NotContacts,
             ChatErrorForm::NoInvitation => Self::NoInvitation,
             ChatErrorForm::TemplateNotFound => Self::TemplateNotFound,
+            ChatErrorForm::Muc(error) => Self::Muc(error),
             ChatErrorForm::ProfileTooLarge(limit) => Self::ProfileTooLarge { limit },
             ChatErrorForm::ProfilesTooLarge(limit) => Self::ProfilesTooLarge { limit },
             ChatErrorForm::Busy => Self::Busy,

@@ -15,6 +15,7 @@ mod files;
 mod log;
 mod messages;
 mod model;
+mod muc;
 mod people;
 mod service;
 mod sessions;
@@ -27,7 +28,11 @@ pub use config::{AppSettings, ChatConfig, OverLimit, Registration};
 pub use error::{ChatError, TokenError};
 pub use model::{
     App, DeviceInfo, FileRecord, Identity, IssuedToken, NewFile, NewUser, OutgoingMessage, Page,
-    RecallOutcome, RecallRequest, User,
+    RecallOutcome, RecallRequest, Target, User,
+};
+pub use muc::{
+    Actor, Consent, GroupAction, GroupChanges, GroupEntry, GroupFile, Member, MucError, MucInfo, MutedMember,
+    NewGroup, Outcome, Role,
 };
 pub use people::{Contact, Imported, PresenceRecord, PushBinding, PushSettings, PushTemplate, Subscription};
 pub use service::Chat;

@@ -1,8 +1,10 @@
 //! Messages sent, recalled and looked for by REST.
 
 use crate::{
-    App, ChatError, OutgoingMessage, RecallOutcome, RecallRequest,
+    App, ChatError, OutgoingMessage, RecallOutcome, RecallRequest, Target,
+    accounts::ChatKind,
     conversation::{Recall, Submit},
+    muc::{MucError, Role},
     service::Inner,
     sessions::{conversations_of, count_after},
 };
@@ -16,7 +18,8 @@ impl Inner {
         message: OutgoingMessage,
     ) -> Result<MessageId, ChatError> {
         let sender = self.account(app, &message.from).await?;
-        if sender.is_some_and(|sender| sender.mutes.holds_in_chat(self.clock.now())) {
+        let kind = ChatKind::of(&message.to);
+        if sender.is_some_and(|sender| sender.mutes.holds(kind, self.clock.now())) {
             return Err(ChatError::Muted);
         }
         let submit = Submit::from_rest(app, message).map_err(|error| send_error(&error))?;
@@ -32,15 +35,17 @@ impl Inner {
         app: &App,
         request: RecallRequest,
     ) -> Result<RecallOutcome, ChatError> {
-        let conversation = ConversationKey::pair(&request.from, &request.to);
+        let conversation = request.to.conversation(&request.from);
         let outcome = self.recall_in(app, &request, conversation, Some(request.from.clone())).await?;
         if outcome != RecallOutcome::NotFound {
             return Ok(outcome);
         }
         // `from` may only say who recalls (it defaults to an administrator): look where the receiver got it.
-        let Some(joined) = self.conversation_with(app, &request.to, request.message_id).await? else {
-            return Ok(RecallOutcome::NotFound);
+        let joined = match &request.to {
+            Target::User(user) => self.conversation_with(app, user, request.message_id).await?,
+            Target::Muc(id) => Some((*id).into()),
         };
+        let Some(joined) = joined else { return Ok(RecallOutcome::NotFound) };
         self.recall_in(app, &request, joined, None).await
     }
 
@@ -79,13 +84,13 @@ impl Inner {
         id: MessageId,
     ) -> Result<Option<(Entry, Position)>, ChatError> {
         let logs = self.placement.all_owned(app.tenant);
-        for joined in conversations_of(&*self.store, &logs, user).await? {
+        for joined in conversations_of(&*self.store, &logs, user, |_| {}).await? {
             if joined.head.message_id < id {
                 continue;
             }
             let found =
                 find_message(&*self.store, joined.log, &joined.conversation, joined.head.seq, id).await?;
-            if let Some(entry) = found {
+            if let Some(entry) = found.filter(|entry| joined.admits(entry, user)) {
                 return Ok(Some((entry, joined.from)));
             }
         }
@@ -96,13 +101,16 @@ impl Inner {
         let positions = self.positions.load(app.tenant, user.as_str()).await?;
         let logs = self.placement.all_owned(app.tenant);
         let mut total = 0;
-        for joined in conversations_of(&*self.store, &logs, user).await? {
+        for joined in conversations_of(&*self.store, &logs, user, |_| {}).await? {
             let position = positions.get(&joined.conversation).copied().unwrap_or_default().max(joined.from);
-            if joined.head.seq <= position.seq {
+            if joined.head.seq.min(joined.end()) <= position.seq {
                 continue;
             }
             let is_owed = |entry: &Entry| {
-                entry.kind == EntryKind::Message && entry.body.is_some() && &entry.sender != user
+                entry.kind == EntryKind::Message
+                    && entry.body.is_some()
+                    && &entry.sender != user
+                    && joined.admits(entry, user)
             };
             total += count_after(&*self.store, &joined, position, is_owed).await?.0 as u64;
         }
@@ -125,6 +133,10 @@ impl Inner {
 fn send_error(error: &SendError) -> ChatError {
     match error {
         SendError::TooLarge { limit } => ChatError::MessageTooLarge { limit: *limit },
+        SendError::GroupNotFound => ChatError::Muc(MucError::NotFound),
+        SendError::GroupDisabled => ChatError::Muc(MucError::Disabled),
+        SendError::DirectedLimit { limit } => ChatError::Muc(MucError::DirectedLimit { limit: *limit }),
+        SendError::NotMember => ChatError::Muc(MucError::NotPermitted { needed: Role::Member }),
         SendError::Blocked => ChatError::Blocked,
         SendError::Muted => ChatError::Muted,
         SendError::Busy => ChatError::Busy,

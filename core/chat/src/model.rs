@@ -2,7 +2,7 @@
 
 use crate::AppSettings;
 use bytes::Bytes;
-use meridian_types::{AppKey, MessageId, Millis, Resource, TenantId, UserName};
+use meridian_types::{AppKey, ConversationKey, MessageId, Millis, MucId, Resource, TenantId, UserName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -91,13 +91,42 @@ pub struct DeviceInfo {
     pub name: String,
 }
 
-/// A message sent by REST on somebody's behalf to one user.
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    User(UserName),
+    /// A group, thread or room.
+    Muc(MucId),
+}
+
+impl Target {
+    /// The conversation of somebody with it.
+    pub(crate) fn conversation(&self, with: &UserName) -> ConversationKey {
+        match self {
+            Self::User(user) => ConversationKey::pair(with, user),
+            Self::Muc(id) => (*id).into(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => user.fmt(f),
+            Self::Muc(id) => id.fmt(f),
+        }
+    }
+}
+
+/// A message sent by REST on somebody's behalf.
 #[derive(Clone, Debug)]
 pub struct OutgoingMessage {
     /// Need not exist.
     pub from: UserName,
-    pub to: UserName,
-    /// A serialised `MessageBody` of type CHAT whose `from` and `to` are these two.
+    pub to: Target,
+    /// Only these members of the group or room; empty for all.
+    pub only: Vec<UserName>,
+    /// A serialised `MessageBody` of the target's type whose `from` and `to` are these two.
     pub body: Bytes,
     /// Also deliver a copy to the sender's own devices.
     pub sync_device: bool,
@@ -112,7 +141,7 @@ pub struct OutgoingMessage {
 pub struct RecallRequest {
     pub message_id: MessageId,
     pub from: UserName,
-    pub to: UserName,
+    pub to: Target,
     /// Ignore the recall window.
     pub force: bool,
 }

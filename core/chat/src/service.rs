@@ -7,6 +7,7 @@ use crate::{
     clock::{Clock, MessageIds},
     cluster::{Cluster, Hints, Presence, Region, RemoteSeat, Request, listen},
     log::{Logs, Placement, Shared},
+    muc::{Reminders, tell_authors},
     people::PresenceFeed,
     sessions::{Attached, Hub, PositionKeeper},
     tenants::Apps,
@@ -102,6 +103,7 @@ impl Chat {
             }
         };
         let hints = Arc::new(hints);
+        let (reminders, reminded) = Reminders::new();
         let shared = Shared {
             store: store.clone(),
             clock,
@@ -109,6 +111,7 @@ impl Chat {
             hub: hub.clone(),
             cluster: cluster.clone(),
             hints: hints.clone(),
+            reminders,
         };
         let logs = Arc::new(Logs::new(shared, config.writer_queue.max(1), config.writer_batch.max(1)));
         let positions = Arc::new(PositionKeeper::new(store.clone(), placement, cluster.clone()));
@@ -138,6 +141,7 @@ impl Chat {
             let mut upkeep = inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
             upkeep.spawn(inner.clone().keep_membership());
             upkeep.spawn(inner.clone().announce_presence());
+            upkeep.spawn(tell_authors(inner.logs.clone(), reminded));
         }
         inner.cluster.announce_change().await;
         Ok(Self { inner })

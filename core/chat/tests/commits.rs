@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, body, user};
-use meridian_chat::OutgoingMessage;
+use meridian_chat::{OutgoingMessage, Target};
 use meridian_ports::Store;
 use meridian_replication::{compare, replay, verify};
 use meridian_types::session::SendError;
@@ -50,7 +50,8 @@ async fn what_may_have_happened_is_not_done_again() {
     let send = async |text: &str| {
         let message = OutgoingMessage {
             from: user("alice"),
-            to: user("bob"),
+            to: Target::User(user("bob")),
+            only: Vec::new(),
             body: body("alice", "bob", text).encode_to_vec().into(),
             sync_device: false,
             online_only: false,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, body, text_of, user};
-use meridian_chat::{AppSettings, OutgoingMessage, RecallOutcome, RecallRequest};
+use meridian_chat::{AppSettings, OutgoingMessage, RecallOutcome, RecallRequest, Target};
 use meridian_types::{
     EntryKind, MessageId, Resource,
     msync::message_body::Type,
@@ -188,8 +188,12 @@ async fn a_recall_by_rest_finds_the_message_whoever_asks() {
     let mut bob = world.login("bob", "b1").await;
     let id = alice.text("bob", "x").await;
     bob.receive().await;
-    let request =
-        |from: &str| RecallRequest { message_id: id, from: user(from), to: user("bob"), force: false };
+    let request = |from: &str| RecallRequest {
+        message_id: id,
+        from: user(from),
+        to: Target::User(user("bob")),
+        force: false,
+    };
     assert_eq!(world.chat.recall(&world.app, request("admin")).await.unwrap(), RecallOutcome::Recalled);
     assert_eq!(bob.receive().await.kind, EntryKind::Recall);
     assert_eq!(world.chat.recall(&world.app, request("alice")).await.unwrap(), RecallOutcome::NotFound);
@@ -256,7 +260,8 @@ async fn rest_sends_reach_the_sender_only_when_asked() {
     for (text, sync_device) in [("quiet", false), ("copied", true)] {
         let message = OutgoingMessage {
             from: user("alice"),
-            to: user("bob"),
+            to: Target::User(user("bob")),
+            only: Vec::new(),
             body: body("alice", "bob", text).encode_to_vec().into(),
             sync_device,
             online_only: false,

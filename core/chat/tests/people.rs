@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Person, World, body, user};
-use meridian_chat::{AppSettings, ChatError, Mutes, NewUser, OutgoingMessage};
+use meridian_chat::{AppSettings, ChatError, Mutes, NewUser, OutgoingMessage, Target};
 use meridian_memory::MemoryStore;
 use meridian_replication::{compare, replay, verify};
 use meridian_types::{
@@ -170,7 +170,8 @@ async fn what_is_sent_after_a_block_is_refused_and_before_it_stays() {
     assert_eq!(send(&alice, "bob").await, Ok(()), "the one who blocks may write");
     let rest = OutgoingMessage {
         from: user("bob"),
-        to: user("alice"),
+        to: Target::User(user("alice")),
+        only: Vec::new(),
         body: body("bob", "alice", "by REST").encode_to_vec().into(),
         sync_device: false,
         online_only: false,

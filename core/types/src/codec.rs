@@ -85,6 +85,8 @@ struct PbHeader {
     idempotency: Option<PbIdempotency>,
     #[prost(bytes = "bytes", tag = "8")]
     ext: Bytes,
+    #[prost(string, repeated, tag = "9")]
+    audience_people: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -238,6 +240,11 @@ fn encode_header(entry: &Entry) -> PbHeader {
         Audience::Others => (1, String::new()),
         Audience::Device(device) => (2, device.to_string()),
         Audience::Own => (3, String::new()),
+        Audience::People(_) => (4, String::new()),
+    };
+    let audience_people = match &entry.audience {
+        Audience::People(people) => people.iter().map(UserName::to_string).collect(),
+        _ => Vec::new(),
     };
     PbHeader {
         kind: entry.kind as u32,
@@ -248,6 +255,7 @@ fn encode_header(entry: &Entry) -> PbHeader {
         target: entry.target.map(|id| id.0),
         idempotency: entry.idempotency.map(|key| PbIdempotency { stream: key.stream, id: key.id }),
         ext: entry.ext.clone(),
+        audience_people,
     }
 }
 
@@ -258,6 +266,7 @@ fn decode_header(
     body: Option<Bytes>,
 ) -> Result<Entry, DecodeError> {
     let device = |text: &str| Resource::parse(text).map_err(|_| DecodeError::Field("device"));
+    let user = |text: &str| UserName::parse(text).map_err(|_| DecodeError::Field("audience"));
     Ok(Entry {
         conversation,
         seq,
@@ -274,6 +283,9 @@ fn decode_header(
             1 => Audience::Others,
             2 => Audience::Device(device(&header.audience_device)?),
             3 => Audience::Own,
+            4 => Audience::People(
+                header.audience_people.iter().map(|name| user(name)).collect::<Result<_, _>>()?,
+            ),
             _ => return Err(DecodeError::Field("audience")),
         },
         target: header.target.map(MessageId),
@@ -376,6 +388,21 @@ mod tests {
     #[test]
     fn an_entry_comes_back_from_its_parts() {
         let entry = entry();
+        let read = Entry::from_parts(
+            entry.conversation.clone(),
+            entry.seq,
+            entry.message_id,
+            entry.at,
+            &entry.encode_header(),
+            entry.body.clone(),
+        );
+        assert_eq!(read.unwrap(), entry);
+    }
+
+    #[test]
+    fn named_people_come_back() {
+        let people = ["ann", "bob"].map(|name| UserName::parse(name).unwrap());
+        let entry = Entry { audience: Audience::People(people.to_vec()), ..entry() };
         let read = Entry::from_parts(
             entry.conversation.clone(),
             entry.seq,

@@ -40,7 +40,7 @@ impl EntryKind {
 }
 
 /// Who may pull an entry, decided once by the writer and stored, so that devices cannot disagree.
-/// The device that sent an entry never receives it.
+/// The device that sent an entry never receives it. In a group, thread or room the reader's [`Stay`](crate::Stay) counts too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Audience {
@@ -52,6 +52,8 @@ pub enum Audience {
     Device(Resource),
     /// The other devices of the sender.
     Own,
+    /// Every device of these people, in the conversation or not.
+    People(Vec<UserName>),
 }
 
 /// Names a client's attempt to send, so that sending again gives the first answer.
@@ -100,6 +102,7 @@ impl Entry {
             Audience::Others => !own || self.is_to_oneself(),
             Audience::Device(target) => target == device && (!own || self.is_to_oneself()),
             Audience::Own => own,
+            Audience::People(people) => people.contains(user),
         }
     }
 
@@ -145,6 +148,8 @@ mod tests {
         assert_eq!(reached(&entry(Audience::Everyone)), ["a2", "b1", "b2"]);
         assert_eq!(reached(&entry(Audience::Others)), ["b1", "b2"]);
         assert_eq!(reached(&entry(Audience::Device(Resource::parse("b2").unwrap()))), ["b2"]);
+        assert_eq!(reached(&entry(Audience::Own)), ["a2"]);
+        assert_eq!(reached(&entry(Audience::People(vec![UserName::parse("bob").unwrap()]))), ["b1", "b2"]);
         let mut erased = entry(Audience::Everyone);
         erased.body = None;
         assert!(reached(&erased).is_empty());

@@ -11,6 +11,7 @@ pub mod events;
 pub mod hash;
 pub mod ids;
 pub mod log;
+pub mod muc;
 pub mod names;
 pub mod notice;
 pub mod record;
@@ -32,6 +33,7 @@ pub use ids::{
     Epoch, Hlc, Incarnation, LogClass, LogId, Lsn, MessageId, Millis, Position, RegionId, Seq, TenantId,
 };
 pub use log::{Effect, Fence, LogHead, LoggedOperation, Operation, Step};
+pub use muc::{MucId, MucKind, Stay};
 pub use names::{AppKey, ConversationKey, NameError, Resource, UserName};
 pub use notice::Notice;
 pub use record::{Kind, Object, Relation};

@@ -110,7 +110,8 @@ impl Resource {
 }
 
 text!(
-    /// The name of a conversation inside its log: `u/alice/bob` for two people, in sorted order.
+    /// The name of a conversation inside its log: `u/alice/bob` for two people, in sorted order; `g/77`, `t/78`, `r/79` for a
+    /// group, thread or room.
     ConversationKey
 );
 

@@ -25,6 +25,124 @@ pub enum Notice {
         conversation: Option<ConversationName>,
         settings: SilentMode,
     },
+    /// In a group, thread or room; the entry's sender did it.
+    Muc(MucNotice),
+}
+
+/// A change of a group, thread or room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MucNotice {
+    /// What it is called then.
+    pub name: String,
+    #[serde(flatten)]
+    pub change: MucChange,
+}
+
+/// What was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MucChange {
+    Created,
+    Destroyed,
+    /// Fields and their new values, as clients name them.
+    Updated {
+        fields: BTreeMap<String, serde_json::Value>,
+    },
+    /// Somebody wants in; to those who decide.
+    Applied {
+        reason: String,
+    },
+    ApplicationDeclined {
+        applicant: UserName,
+        reason: String,
+    },
+    Invited {
+        people: Vec<UserName>,
+    },
+    InvitationAccepted,
+    InvitationDeclined {
+        reason: String,
+    },
+    /// These are in now, and so many in all.
+    Joined {
+        people: Vec<UserName>,
+        how: Joining,
+        size: u64,
+    },
+    /// The sender has gone.
+    Left {
+        size: u64,
+    },
+    Removed {
+        people: Vec<UserName>,
+        blocked: bool,
+        size: u64,
+    },
+    Unblocked {
+        user: UserName,
+    },
+    OwnerChanged {
+        owner: UserName,
+    },
+    AdminAdded {
+        user: UserName,
+    },
+    AdminRemoved {
+        user: UserName,
+    },
+    /// Until then, in milliseconds since 1970.
+    Muted {
+        user: UserName,
+        until: u64,
+    },
+    Unmuted {
+        user: UserName,
+    },
+    AllMuted,
+    AllUnmuted,
+    Allowed {
+        user: UserName,
+    },
+    Disallowed {
+        user: UserName,
+    },
+    /// Empty when it was taken away.
+    Announced {
+        text: String,
+    },
+    FileAdded {
+        file: String,
+    },
+    FileRemoved {
+        file: String,
+    },
+    Disabled,
+    Enabled,
+    /// Whether the sender wants no messages.
+    Shielded {
+        on: bool,
+    },
+    /// Of a member; an empty value is one taken away.
+    Attributes {
+        user: UserName,
+        attributes: BTreeMap<String, String>,
+    },
+}
+
+/// How somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Joining {
+    /// By somebody who needed no consent.
+    Added,
+    /// By themself.
+    Joined,
+    /// They had asked, and the sender agreed.
+    Accepted,
+    /// They were asked, and agreed.
+    Invited,
 }
 
 /// What somebody did to a contact.

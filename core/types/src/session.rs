@@ -167,6 +167,16 @@ pub enum SendError {
     UnsupportedTarget,
     #[error("the group does not exist")]
     GroupNotFound,
+    #[error("the group is disabled")]
+    GroupDisabled,
+    #[error("the sender is not in the group")]
+    NotMember,
+    #[error("the sender is muted in the group")]
+    MutedHere,
+    #[error("everybody is muted, and the sender is not on the allow list")]
+    NotAllowed,
+    #[error("a message may be for at most {limit} members")]
+    DirectedLimit { limit: usize },
     #[error("the receiver blocks the sender")]
     Blocked,
     #[error("sender and receiver are not contacts")]

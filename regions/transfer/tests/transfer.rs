@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use meridian_chat::{App, AppSettings, Chat, ChatConfig, NewFile, NewUser, OutgoingMessage};
+use meridian_chat::{App, AppSettings, Chat, ChatConfig, NewFile, NewUser, OutgoingMessage, Target};
 use meridian_fs::FsBlobs;
 use meridian_memory::MemoryStore;
 use meridian_ports::{Blobs, Store};
@@ -82,7 +82,8 @@ async fn send(chat: &Chat, app: &App, from: &str, to: &str, text: &str) {
     };
     let message = OutgoingMessage {
         from: user(from),
-        to: user(to),
+        to: Target::User(user(to)),
+        only: Vec::new(),
         body: body.encode_to_vec().into(),
         sync_device: false,
         online_only: false,

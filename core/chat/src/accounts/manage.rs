@@ -205,9 +205,13 @@ impl Inner {
         if !account.deleting {
             return Ok(false);
         }
+        let owned = self.owned_mucs(app, name).await?;
         for log in self.placement.all_owned(app.tenant) {
             let forget = || ForgetPerson { username: name.clone(), uuid: account.uuid.clone() };
             while self.logs.execute(log, forget()).await? {}
+        }
+        for id in owned {
+            self.sweep(app, id).await?;
         }
         let mut effects =
             forget_devices(&*self.store, &self.positions, self.placement, app.tenant, name).await?;

@@ -9,7 +9,7 @@ mod password;
 
 pub(crate) use cache::AccountCache;
 pub(crate) use commands::{Create, EndDelete, Update};
-pub(crate) use mutes::MUTED;
+pub(crate) use mutes::{ChatKind, MUTED};
 pub use mutes::{MuteRecord, Mutes};
 pub(crate) use password::Passwords;
 

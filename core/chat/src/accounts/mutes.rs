@@ -1,8 +1,8 @@
 //! Who may not send anywhere in the app, by kind of chat and for how long.
 
-use crate::{App, Chat, ChatError, accounts::commands::Change};
+use crate::{App, Chat, ChatError, Target, accounts::commands::Change};
 use meridian_ports::RelationPage;
-use meridian_types::{Kind, Millis, UserName};
+use meridian_types::{Kind, Millis, MucKind, UserName};
 use serde::{Deserialize, Serialize};
 
 /// "" → person, in the person's home log: everybody who was ever muted.
@@ -43,9 +43,37 @@ impl Mutes {
         }
     }
 
-    /// Whether messages to one person are muted.
-    pub(crate) fn holds_in_chat(&self, now: Millis) -> bool {
-        self.chat.is_some_and(|until| until > now.0)
+    pub(crate) fn until(&self, kind: ChatKind) -> u64 {
+        let until = match kind {
+            ChatKind::Single => self.chat,
+            ChatKind::Group => self.groupchat,
+            ChatKind::Room => self.chatroom,
+        };
+        until.unwrap_or(0)
+    }
+
+    pub(crate) fn holds(&self, kind: ChatKind, now: Millis) -> bool {
+        self.until(kind) > now.0
+    }
+}
+
+/// What a person can be muted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChatKind {
+    Single,
+    Group,
+    Room,
+}
+
+impl ChatKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Single, Self::Group, Self::Room];
+
+    pub(crate) fn of(target: &Target) -> Self {
+        match target {
+            Target::User(_) => Self::Single,
+            Target::Muc(id) if id.kind() == MucKind::Room => Self::Room,
+            Target::Muc(_) => Self::Group,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Reads a `MessageBody` and checks what could harm a receiver. The bytes are forwarded verbatim: what has to be added
 //! is appended, since a later field of a serialised message completes or replaces an earlier one.
 
+use crate::Target;
 use bytes::{BufMut, Bytes, BytesMut};
 use meridian_types::{
-    EntryKind, MessageId, UserName,
+    EntryKind, MessageId, MucKind, UserName,
     msync::{
         Jid, KeyValue, MessageBody,
         key_value::{self, ValueType},
@@ -22,21 +23,33 @@ pub(crate) struct ReadBody {
     pub(crate) target: Option<MessageId>,
     /// `Content.type` of the first content.
     pub(crate) content_type: i32,
+    /// What the reader of a group's message says with the receipt.
+    #[serde(default)]
+    pub(crate) ack: Option<String>,
     /// The bytes to keep and forward.
     pub(crate) bytes: Bytes,
 }
 
-/// Reads a body sent by `sender` to the user `to`.
-pub(crate) fn read(bytes: &Bytes, sender: &UserName, to: &UserName) -> Result<ReadBody, SendError> {
+/// The type of a message that is sent there.
+fn message_type(to: &Target) -> Type {
+    match to {
+        Target::User(_) => Type::Chat,
+        Target::Muc(id) if id.kind() == MucKind::Room => Type::Chatroom,
+        Target::Muc(_) => Type::Groupchat,
+    }
+}
+
+/// Reads a body sent by `sender` to `to`.
+pub(crate) fn read(bytes: &Bytes, sender: &UserName, to: &Target) -> Result<ReadBody, SendError> {
     let body = MessageBody::decode(bytes.clone()).map_err(|_| SendError::Malformed)?;
     let kind = match body.r#type() {
-        Type::Chat => EntryKind::Message,
+        message if message == message_type(to) => EntryKind::Message,
         Type::DeliverAck => EntryKind::DeliveryReceipt,
         Type::ReadAck => EntryKind::ReadReceipt,
         Type::ChannelAck => EntryKind::ConversationRead,
         Type::Recall => EntryKind::Recall,
         Type::Edit => EntryKind::Edit,
-        Type::Normal | Type::Groupchat | Type::Chatroom => return Err(SendError::Malformed),
+        Type::Normal | Type::Chat | Type::Groupchat | Type::Chatroom => return Err(SendError::Malformed),
     };
     let target = match kind {
         EntryKind::DeliveryReceipt | EntryKind::ReadReceipt | EntryKind::Recall => {
@@ -51,8 +64,8 @@ pub(crate) fn read(bytes: &Bytes, sender: &UserName, to: &UserName) -> Result<Re
         return Err(SendError::Malformed);
     }
     let missing = MessageBody {
-        from: missing_party(body.from.as_ref(), sender)?,
-        to: missing_party(body.to.as_ref(), to)?,
+        from: missing_party(body.from.as_ref(), sender.as_str())?,
+        to: missing_party(body.to.as_ref(), &to.to_string())?,
         // Receivers read the first content of everything, receipts included.
         contents: if has_content { Vec::new() } else { vec![Content::default()] },
         ..MessageBody::default()
@@ -61,6 +74,7 @@ pub(crate) fn read(bytes: &Bytes, sender: &UserName, to: &UserName) -> Result<Re
         kind,
         target: target.map(MessageId),
         content_type: body.contents.first().map_or(0, |content| content.r#type.unwrap_or_default()),
+        ack: body.ack_content.filter(|_| kind == EntryKind::ReadReceipt),
         bytes: appended(bytes, &missing),
     })
 }
@@ -78,12 +92,12 @@ pub(crate) fn appended(bytes: &Bytes, more: &MessageBody) -> Bytes {
 }
 
 /// The body of a recall that came by REST.
-pub(crate) fn compose_recall(from: &UserName, to: &UserName, target: MessageId) -> Bytes {
-    let party = |name: &UserName| Some(Jid { name: Some(name.to_string()), ..Jid::default() });
+pub(crate) fn compose_recall(from: &UserName, to: &Target, target: MessageId) -> Bytes {
+    let party = |name: String| Some(Jid { name: Some(name), ..Jid::default() });
     MessageBody {
         r#type: Some(Type::Recall as i32),
-        from: party(from),
-        to: party(to),
+        from: party(from.to_string()),
+        to: party(to.to_string()),
         contents: vec![Content::default()],
         ack_message_id: Some(target.0),
         ..MessageBody::default()
@@ -93,14 +107,14 @@ pub(crate) fn compose_recall(from: &UserName, to: &UserName, target: MessageId) 
 }
 
 /// A party that the sender left out; an error when it names somebody else.
-fn missing_party(party: Option<&Jid>, wanted: &UserName) -> Result<Option<Jid>, SendError> {
+fn missing_party(party: Option<&Jid>, wanted: &str) -> Result<Option<Jid>, SendError> {
     let name = party.and_then(|party| party.name.as_deref()).unwrap_or_default();
     if name.is_empty() {
-        return Ok(Some(Jid { name: Some(wanted.to_string()), ..Jid::default() }));
+        return Ok(Some(Jid { name: Some(wanted.to_owned()), ..Jid::default() }));
     }
     // A device may follow the name.
     let name = name.split_once('/').map_or(name, |(name, _)| name);
-    if UserName::parse(name).as_ref() == Ok(wanted) { Ok(None) } else { Err(SendError::WrongSender) }
+    if name.eq_ignore_ascii_case(wanted) { Ok(None) } else { Err(SendError::WrongSender) }
 }
 
 /// Receivers parse these texts without a guard: one that is not JSON would break their whole batch.
@@ -150,9 +164,30 @@ mod tests {
         }
     }
 
-    fn read_as(body: &MessageBody) -> Result<ReadBody, SendError> {
+    fn read_bytes(bytes: &Bytes) -> Result<ReadBody, SendError> {
         let (alice, bob) = people();
-        read(&body.encode_to_vec().into(), &alice, &bob)
+        read(bytes, &alice, &Target::User(bob))
+    }
+
+    fn read_as(body: &MessageBody) -> Result<ReadBody, SendError> {
+        read_bytes(&body.encode_to_vec().into())
+    }
+
+    #[test]
+    fn the_type_fits_the_target() {
+        let id = meridian_types::MucId::parse("77").unwrap();
+        let (alice, _) = people();
+        let to = Some(Jid { name: Some("77".into()), ..Jid::default() });
+        let body = |kind: Type| MessageBody { r#type: Some(kind as i32), to: to.clone(), ..text() };
+        let sent = |kind| read(&body(kind).encode_to_vec().into(), &alice, &Target::Muc(id));
+        assert_eq!(sent(Type::Groupchat).unwrap().kind, EntryKind::Message);
+        for wrong in [Type::Chat, Type::Chatroom, Type::Normal] {
+            assert_eq!(sent(wrong), Err(SendError::Malformed));
+        }
+        assert_eq!(
+            read_as(&MessageBody { r#type: Some(Type::Groupchat as i32), ..text() }),
+            Err(SendError::Malformed)
+        );
     }
 
     #[test]
@@ -165,8 +200,7 @@ mod tests {
     fn unknown_fields_are_kept() {
         let mut bytes = text().encode_to_vec();
         bytes.extend([0xf8, 0x06, 0x01]);
-        let (alice, bob) = people();
-        assert_eq!(read(&bytes.clone().into(), &alice, &bob).unwrap().bytes, bytes);
+        assert_eq!(read_bytes(&bytes.clone().into()).unwrap().bytes, bytes);
     }
 
     #[test]
@@ -193,8 +227,7 @@ mod tests {
         assert!(read_as(&MessageBody { meta: Some("{oops".into()), ..text() }).is_err());
         assert!(read_as(&MessageBody { contents: vec![], ..text() }).is_err());
         assert!(read_as(&MessageBody { r#type: Some(Type::Recall as i32), ..text() }).is_err());
-        let (alice, bob) = people();
-        assert!(read(&Bytes::from_static(b"\xff\xff"), &alice, &bob).is_err());
+        assert!(read_bytes(&Bytes::from_static(b"\xff\xff")).is_err());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) async fn amend(
         "edit_time": draft.now().0,
         "sender": message.sender.as_str(),
         "send_time": message.at.0,
-        "chat_type": "chat:user",
+        "chat_type": if conversation.muc().is_some() { "chat:group" } else { "chat:user" },
     }})
     .to_string();
     let meta = MessageBody { meta: Some(notice.clone()), ..MessageBody::default() };

@@ -1,9 +1,10 @@
 //! Recall: the message's body, and those of its edits, are erased in the step that tells everybody.
 
 use crate::{
-    AppSettings, RecallOutcome,
+    AppSettings, RecallOutcome, Target,
     conversation::{body::compose_recall, edit::EDIT},
     log::{Command, Draft, LogError, NewEntry},
+    muc,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(super) async fn withdraw(
     let message = found
         .filter(|entry| entry.kind == EntryKind::Message && entry.body.is_some())
         .ok_or(SendError::MessageNotFound)?;
-    if &message.sender != by {
+    if &message.sender != by && !muc::may_recall_others(draft, conversation, by).await? {
         return Err(SendError::NotPermitted);
     }
     let age = draft.now().0.saturating_sub(message.message_id.millis().0);
@@ -80,7 +81,10 @@ impl Command for Recall {
             Err(SendError::Busy) => return Err(LogError::Busy),
             Err(_) => return Ok(RecallOutcome::NotFound),
         }
-        let to = self.conversation.peer(&by).unwrap_or_else(|| by.clone());
+        let to = match self.conversation.muc() {
+            Some(id) => Target::Muc(id),
+            None => Target::User(self.conversation.peer(&by).unwrap_or_else(|| by.clone())),
+        };
         draft.append(NewEntry {
             conversation: self.conversation.clone(),
             kind: EntryKind::Recall,

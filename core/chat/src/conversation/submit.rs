@@ -1,22 +1,26 @@
-//! One send into a conversation of two: a message, receipt, recall or edit.
+//! One send into a conversation: a message, receipt, recall or edit.
 
 use crate::{
-    App, AppSettings, OutgoingMessage,
+    App, AppSettings, OutgoingMessage, Target,
     conversation::{
         body::{self, ReadBody},
         edit, recall,
     },
     log::{Command, Draft, LogError, NewEntry},
+    muc::{check_named, check_speaker, note_reader},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_ports::IdempotencyHit;
 use meridian_types::{
-    Audience, ConversationKey, EntryKind, IdempotencyKey, Millis, Resource, TenantId, UserName,
+    Audience, ConversationKey, EntryKind, IdempotencyKey, Millis, MucId, MucKind, Resource, TenantId,
+    UserName,
+    notice::own_conversation,
     session::{RouteTo, SendError, Sent, Submission},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 
 /// Idempotency ids are signed 63-bit numbers in every store.
 const CLIENT_ID_MASK: u64 = u64::MAX >> 1;
@@ -44,32 +48,40 @@ impl Submit {
         device: Option<Resource>,
         submission: Submission,
     ) -> Result<Self, SendError> {
-        if submission.to_conference {
-            return Err(SendError::GroupNotFound);
-        }
-        if matches!(submission.route, RouteTo::Members(_)) {
-            return Err(SendError::UnsupportedTarget);
-        }
         let limit = app.settings.message_limit;
         if submission.body.len() + submission.ext.len() > limit {
             return Err(SendError::TooLarge { limit });
         }
-        let to = submission.user().ok_or(SendError::Malformed)?;
+        let to = match submission.to_conference {
+            true => Target::Muc(group(&submission.to)?),
+            false => Target::User(submission.user().ok_or(SendError::Malformed)?),
+        };
         let to_device = match &submission.to_device {
+            Some(_) if submission.to_conference => None,
             Some(_) => Some(submission.device().ok_or(SendError::Malformed)?),
             None => None,
         };
         let body = body::read(&submission.body, sender, &to)?;
-        let conversation = ConversationKey::pair(sender, &to);
+        // That a person has read a group concerns nobody else.
+        let conversation = match (&to, body.kind) {
+            (Target::Muc(_), EntryKind::ConversationRead) => own_conversation(sender),
+            _ => to.conversation(sender),
+        };
+        let only = match submission.route {
+            RouteTo::Members(ref names) => Some(directed(&to, sender, names)?),
+            _ => None,
+        };
         let idempotency = device.as_ref().map(|device| IdempotencyKey {
             stream: stream(app.tenant, &conversation, sender, device, body.kind, None),
             id: submission.client_id & CLIENT_ID_MASK,
         });
-        let audience = match (to_device, body.kind) {
-            (Some(device), _) => Audience::Device(device),
+        let audience = match (to_device, only, body.kind) {
+            (Some(device), ..) => Audience::Device(device),
+            (None, Some(people), _) => Audience::People(people),
             // Only the author of a message wants to know that it arrived.
-            (None, EntryKind::DeliveryReceipt) => Audience::Others,
-            (None, _) => Audience::Everyone,
+            (None, None, EntryKind::DeliveryReceipt) => Audience::Others,
+            (None, None, EntryKind::ConversationRead) if submission.to_conference => Audience::Own,
+            (None, None, _) => Audience::Everyone,
         };
         Ok(Self {
             conversation,
@@ -95,11 +107,17 @@ impl Submit {
         if body.kind != EntryKind::Message {
             return Err(SendError::Malformed);
         }
+        let only: Vec<_> = message.only.iter().map(UserName::to_string).collect();
+        let audience = match (only.is_empty(), message.sync_device) {
+            (false, _) => Audience::People(directed(&message.to, &message.from, &only)?),
+            (true, true) => Audience::Everyone,
+            (true, false) => Audience::Others,
+        };
         Ok(Self {
-            conversation: ConversationKey::pair(&message.from, &message.to),
+            conversation: message.to.conversation(&message.from),
             sender: message.from,
             sender_device: None,
-            audience: if message.sync_device { Audience::Everyone } else { Audience::Others },
+            audience,
             online_only: message.online_only,
             body,
             ext: Bytes::new(),
@@ -143,6 +161,21 @@ impl Submit {
         let key = IdempotencyKey { stream, ..key };
         self.idempotency = Some(key);
         Ok(draft.duplicate(&self.conversation, key).await?.map(|(hit, _)| hit))
+    }
+
+    /// Whether the sender may speak there.
+    async fn check(&self, draft: &mut Draft<'_>) -> Result<(), SendError> {
+        match self.conversation.muc() {
+            None => self.check_pair(draft).await,
+            Some(id) => {
+                let by_app = self.sender_device.is_none();
+                check_speaker(draft, id, &self.sender, by_app, self.body.kind).await?;
+                match &self.audience {
+                    Audience::People(people) => check_named(draft, id, &self.sender, people).await,
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// Whether the receiver wants to hear from the sender.
@@ -192,14 +225,19 @@ impl Command for Submit {
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<Sent, SendError> {
         draft.load(&self.conversation).await.map_err(LogError::from)?;
         if self.online_only {
-            self.check_pair(draft).await?;
+            self.check(draft).await?;
             let entry = draft.transient(self.entry(self.body.bytes.clone()));
             return Ok(Sent { message_id: entry.message_id, at: entry.at, notice: None });
         }
         if let Some(hit) = self.earlier(draft).await.map_err(LogError::from)? {
             return self.repeat(draft, hit).await;
         }
-        self.check_pair(draft).await?;
+        self.check(draft).await?;
+        if let (Some(id), EntryKind::ReadReceipt | EntryKind::DeliveryReceipt) =
+            (self.conversation.muc(), self.body.kind)
+        {
+            return self.receipt(draft, id).await;
+        }
         let (mut body, mut notice) = (self.body.bytes.clone(), None);
         match (self.body.kind, self.body.target) {
             (EntryKind::Recall, Some(target)) => {
@@ -215,6 +253,17 @@ impl Command for Submit {
             }
             _ => {}
         }
+        if self.conversation.muc().is_none() {
+            self.join_pair(draft).await?;
+        }
+        let entry = draft.append(self.entry(body));
+        metrics::counter!("chat_entries_total", "kind" => kind_label(entry.kind)).increment(1);
+        Ok(Sent { message_id: entry.message_id, at: entry.at, notice })
+    }
+}
+
+impl Submit {
+    async fn join_pair(&self, draft: &mut Draft<'_>) -> Result<(), SendError> {
         // Who only ever sends by REST, as an administrator may to millions, has no use for the conversation.
         if self.sender_device.is_some() || self.audience == Audience::Everyone {
             draft.join(&self.conversation, &self.sender).await.map_err(LogError::from)?;
@@ -223,10 +272,40 @@ impl Command for Submit {
         if let Some(peer) = peer {
             draft.join(&self.conversation, &peer).await.map_err(LogError::from)?;
         }
-        let entry = draft.append(self.entry(body));
-        metrics::counter!("chat_entries_total", "kind" => kind_label(entry.kind)).increment(1);
-        Ok(Sent { message_id: entry.message_id, at: entry.at, notice })
+        Ok(())
     }
+
+    /// A receipt for a message of a group. Nobody but the author hears of it, and they only how many there are.
+    async fn receipt(&self, draft: &mut Draft<'_>, id: MucId) -> Result<Sent, SendError> {
+        if let (EntryKind::ReadReceipt, Some(target)) = (self.body.kind, self.body.target) {
+            note_reader(draft, id, target, &self.sender, self.body.ack.as_deref()).await?;
+        }
+        Ok(Sent { message_id: draft.new_message_id(), at: draft.now(), notice: None })
+    }
+}
+
+/// Most members that one message may name.
+const DIRECTED: usize = 20;
+
+/// The group or thread that a text names.
+fn group(text: &str) -> Result<MucId, SendError> {
+    MucId::parse(text).filter(|id| id.kind() != MucKind::Room).ok_or(SendError::GroupNotFound)
+}
+
+/// The people that a message is for, with the sender's other devices.
+fn directed(to: &Target, sender: &UserName, names: &[String]) -> Result<Vec<UserName>, SendError> {
+    if matches!(to, Target::User(_)) {
+        return Err(SendError::UnsupportedTarget);
+    }
+    let people: Result<HashSet<UserName>, _> = names.iter().map(|name| UserName::parse(name)).collect();
+    let people = people.map_err(|_| SendError::Malformed)?;
+    if people.is_empty() || people.len() > DIRECTED {
+        return Err(SendError::DirectedLimit { limit: DIRECTED });
+    }
+    let mut people: Vec<_> = people.into_iter().chain([sender.clone()]).collect();
+    people.sort_unstable();
+    people.dedup();
+    Ok(people)
 }
 
 fn kind_label(kind: EntryKind) -> &'static str {

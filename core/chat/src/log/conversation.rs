@@ -1,5 +1,6 @@
 //! What a writer keeps in memory of a conversation.
 
+use crate::muc::MucState;
 use meridian_types::{MessageId, Seq};
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ pub(crate) struct Conversation {
     joined: Vec<String>,
     /// What the two have settled between them, once somebody needed it.
     pub(crate) pair: Option<Pair>,
+    /// The group, once somebody needed it.
+    pub(crate) muc: Option<MucState>,
     /// Greatest client message id per idempotency stream. A greater one is surely new.
     streams: HashMap<u64, u64>,
 }

@@ -1,7 +1,11 @@
 //! The draft of one operation: what a command sees of its log, and what it changes.
 
 use crate::{
-    log::{conversation::Pair, writer::State},
+    log::{
+        conversation::{Conversation, Pair},
+        writer::State,
+    },
+    muc::Reminder,
     people::{BLOCK, CONTACT},
 };
 use bytes::Bytes;
@@ -89,6 +93,20 @@ impl<'a> Draft<'a> {
         self.state.conversation(conversation).await.map(|_| ())
     }
 
+    /// What the writer remembers of a conversation.
+    pub(crate) async fn conversation(&mut self, conversation: &ConversationKey) -> Result<&mut Conversation> {
+        self.state.conversation(conversation).await
+    }
+
+    /// The place of the next entry of a loaded conversation.
+    pub(crate) fn next_seq(&self, conversation: &ConversationKey) -> Seq {
+        self.state.next_place(conversation, &self.effects).0
+    }
+
+    pub(crate) fn position(&self, seq: u64) -> Position {
+        Position::new(self.state.head.epoch, Seq(seq))
+    }
+
     /// The conversation's last `seq`.
     pub(crate) async fn last_seq(&mut self, conversation: &ConversationKey) -> Result<Seq> {
         Ok(self.state.conversation(conversation).await?.seq)
@@ -163,6 +181,16 @@ impl<'a> Draft<'a> {
         let range = EntryRange::after(Seq(seq.0.saturating_sub(1)), 1);
         let found = self.state.store.entries(self.log(), conversation, range).await?;
         Ok(found.into_iter().next().filter(|entry| entry.seq == seq))
+    }
+
+    /// An id for an answer to what leaves no entry.
+    pub(crate) fn new_message_id(&self) -> MessageId {
+        self.state.ids.next_after(MessageId(0))
+    }
+
+    /// Has an author told of readers some time after this.
+    pub(crate) fn remind(&self, reminder: Reminder) {
+        self.state.reminders.remind(reminder);
     }
 
     /// Gives an entry its place and queues it. The conversation must be loaded.

@@ -1,6 +1,6 @@
 //! Where things live: which log holds a name.
 
-use meridian_types::{ConversationKey, LogClass, LogId, RegionId, TenantId};
+use meridian_types::{ConversationKey, LogClass, LogId, MucId, RegionId, TenantId};
 use sha2::{Digest, Sha256};
 
 /// Owned logs of a tenant in its home region. Stored data depends on it: changing it means moving data.
@@ -25,12 +25,18 @@ impl Placement {
         LogId::new(tenant, LogClass::Owned, self.region, index)
     }
 
-    /// A conversation of two lives in the home log of the lower-sorted one.
+    /// A conversation of two lives in the home log of the lower-sorted one, a group, thread or room where its id says.
     pub(crate) fn conversation(self, tenant: TenantId, conversation: &ConversationKey) -> LogId {
-        match conversation.people() {
-            Some((low, _)) => self.home(tenant, low.as_str()),
-            None => self.home(tenant, conversation.as_str()),
+        match (conversation.people(), conversation.muc().and_then(MucId::place)) {
+            (Some((low, _)), _) => self.home(tenant, low.as_str()),
+            (None, Some((_, index))) => self.owned(tenant, index),
+            (None, None) => self.home(tenant, conversation.as_str()),
         }
+    }
+
+    /// Some owned log, for what may live in any.
+    pub(crate) fn any_owned(self, tenant: TenantId) -> LogId {
+        self.owned(tenant, rand::random())
     }
 
     /// The owned log with this index.

@@ -8,6 +8,7 @@ use crate::{
         Apply, Command, LogError,
         command::{EncodedAnswer, EncodedCommand, Envelope, Job},
     },
+    muc,
     people::{DeleteTemplate, ForgetPerson, PutTemplate, Relate, SetFields},
     tenants::{CreateApp, SetSettings},
 };
@@ -36,6 +37,10 @@ pub(super) fn receive(command: &EncodedCommand) -> Result<Received, LogError> {
         DeleteTemplate::NAME => read::<DeleteTemplate>(body),
         Relate::NAME => read::<Relate>(body),
         SetFields::NAME => read::<SetFields>(body),
+        muc::Create::NAME => read::<muc::Create>(body),
+        muc::Manage::NAME => read::<muc::Manage>(body),
+        muc::TellReaders::NAME => read::<muc::TellReaders>(body),
+        muc::Sweep::NAME => read::<muc::Sweep>(body),
         NoticeToSelf::NAME => read::<NoticeToSelf>(body),
         CreateApp::NAME => read::<CreateApp>(body),
         SetSettings::NAME => read::<SetSettings>(body),

@@ -4,6 +4,7 @@ use crate::{
     clock::{Clock, MessageIds},
     cluster::{Answer, Cluster, Hints, Owner, PeerError, Request},
     log::{Draft, LogError, Publication, command::Job, conversation::Conversation, draft::JOINED},
+    muc::{MUC, MucState, Reminders},
     people::{BLOCK, CONTACT},
     sessions::{Hub, POSITION},
 };
@@ -12,7 +13,7 @@ use lru::LruCache;
 use meridian_ports::{Error, ErrorKind, IdempotencyHit, NodeInfo, Result, Store};
 use meridian_types::{
     ConversationKey, Effect, Epoch, Fence, IdempotencyKey, Kind, LogHead, LogId, LoggedOperation, Lsn,
-    MessageId, Object, Operation, Relation, Seq, Step, UserName,
+    MessageId, MucId, Object, Operation, Relation, Seq, Step, UserName,
 };
 use std::{
     collections::HashMap,
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) hints: Arc<Hints>,
+    pub(crate) reminders: Reminders,
 }
 
 /// A log's state in memory: its head, hot conversations, and what the batch in hand has changed so far.
@@ -46,6 +48,7 @@ pub(crate) struct State {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) ids: Arc<MessageIds>,
+    pub(super) reminders: Reminders,
     pub(super) head: LogHead,
     conversations: LruCache<ConversationKey, Conversation>,
     pub(super) staged_objects: HashMap<(Kind, String), Option<Object>>,
@@ -60,6 +63,7 @@ impl State {
             store: shared.store.clone(),
             clock: shared.clock,
             ids: shared.ids.clone(),
+            reminders: shared.reminders.clone(),
             head,
             // Grows as needed: a bounded one would take its full table at once, per log.
             conversations: LruCache::unbounded(),
@@ -119,19 +123,24 @@ impl State {
                 }
                 Effect::PutObject(object) => {
                     let key = (object.kind.clone(), object.id.clone());
+                    self.forget_muc(&object.kind, &object.id);
                     self.staged_objects.insert(key, Some(object.clone()));
                 }
                 Effect::DeleteObject { kind, id } => {
+                    self.forget_muc(kind, id);
                     self.staged_objects.insert((kind.clone(), id.clone()), None);
                 }
                 Effect::PutRelation(relation) => {
+                    let to = ConversationKey::from_stored(&relation.to);
+                    // Of a group there may be many, and its members are known otherwise.
                     if relation.kind == JOINED
-                        && let Some(state) =
-                            self.conversations.get_mut(&ConversationKey::from_stored(&relation.to))
+                        && to.people().is_some()
+                        && let Some(state) = self.conversations.get_mut(&to)
                     {
                         state.note_joined(&relation.from);
                     }
                     self.forget_pair(&relation.kind, &relation.from, &relation.to);
+                    self.note_muc(&relation.kind, &relation.from, &relation.to, Some(relation.rank));
                     let key = (relation.kind.clone(), relation.from.clone(), relation.to.clone());
                     self.staged_relations.insert(key, Some(relation.clone()));
                 }
@@ -147,6 +156,7 @@ impl State {
                         state.note_left(from);
                     }
                     self.forget_pair(kind, from, to);
+                    self.note_muc(kind, from, to, None);
                     self.staged_relations.insert((kind.clone(), from.clone(), to.clone()), None);
                 }
                 _ => {}
@@ -161,6 +171,26 @@ impl State {
             && let Some(state) = self.conversations.get_mut(&ConversationKey::pair(&one, &other))
         {
             state.pair = None;
+        }
+    }
+
+    /// The next one who needs it reads it again.
+    fn forget_muc(&mut self, kind: &Kind, id: &str) {
+        if kind == &MUC
+            && let Some(id) = MucId::parse(id)
+            && let Some(state) = self.conversations.get_mut(&id.into())
+        {
+            state.muc = None;
+        }
+    }
+
+    fn note_muc(&mut self, kind: &Kind, id: &str, to: &str, rank: Option<i64>) {
+        if MucState::is_of(kind)
+            && let Some(id) = MucId::parse(id)
+            && let Some(state) = self.conversations.get_mut(&id.into())
+            && let Some(muc) = &mut state.muc
+        {
+            muc.note(kind, to, rank);
         }
     }
 

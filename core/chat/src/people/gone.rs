@@ -1,8 +1,9 @@
-//! What a deleted person leaves in the logs of their pairs, and the marks that keep late commands about them out.
+//! What a deleted person leaves in the logs of their pairs and groups, and the marks that keep late commands about them out.
 
 use crate::{
     ChatError,
     log::{Command, Draft, JOINED, NewEntry},
+    muc,
     people::{BLOCK, CONTACT, FOLLOWED, FOLLOWS, INVITED, INVITES, relate::Party},
 };
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ const PAIRS: [(Kind, Kind); 5] =
     [(CONTACT, CONTACT), (INVITED, INVITES), (INVITES, INVITED), (FOLLOWS, FOLLOWED), (FOLLOWED, FOLLOWS)];
 
 /// Whether the account was deleted since the command was made. Another account of the same name is another.
-pub(super) async fn is_gone(draft: &Draft<'_>, party: &Party) -> Result<bool, ChatError> {
+pub(crate) async fn is_gone(draft: &Draft<'_>, party: &Party) -> Result<bool, ChatError> {
     Ok(draft.relation(&GONE, &party.uuid, party.name.as_str()).await?.is_some())
 }
 
@@ -74,6 +75,10 @@ impl Command for ForgetPerson {
             let relations = draft.relations(&kind, name, AT_ONCE).await?;
             more |= relations.len() == AT_ONCE;
             for relation in relations {
+                if let Some(id) = ConversationKey::from_stored(&relation.to).muc().filter(|_| kind == JOINED)
+                {
+                    muc::forget(draft, id, &self.username).await?;
+                }
                 delete(draft, &kind, name, &relation.to);
             }
         }

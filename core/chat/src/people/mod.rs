@@ -13,9 +13,9 @@ mod silent;
 mod templates;
 
 pub(crate) use fields::{COUNTER, SetFields, USERS, read_counter};
-pub(crate) use gone::{ForgetPerson, PERSONAL};
+pub(crate) use gone::{ForgetPerson, PERSONAL, is_gone};
 pub(crate) use presence::{PresenceFeed, SEEN};
-pub(crate) use relate::Relate;
+pub(crate) use relate::{Party, Relate};
 pub(crate) use templates::{DeleteTemplate, PutTemplate};
 
 pub use contacts::{Contact, Imported};

@@ -1,9 +1,13 @@
 //! The devices attached to this core, by person. Publishing never waits: a device that is slow is marked as lagging and
 //! catches up by asking.
 
-use crate::{accounts::Mutes, log::Publication};
+use crate::{
+    accounts::{ChatKind, Mutes},
+    log::Publication,
+    sessions::Audiences,
+};
 use meridian_types::{
-    EventSender, Events, Millis, Resource, TenantId, UserName, event_queue,
+    ConversationKey, EventSender, Events, Millis, Resource, Stay, TenantId, UserName, event_queue,
     session::{CloseReason, Device, Refusal, SessionEvent},
 };
 use std::{
@@ -30,8 +34,8 @@ pub(crate) struct Slot {
     events: EventSender,
     is_closed: AtomicBool,
     close: Mutex<Option<oneshot::Sender<CloseReason>>>,
-    /// Until when the person may not write to others, in milliseconds since 1970.
-    muted_until: AtomicU64,
+    /// Until when the person may not write, by kind of chat, in milliseconds since 1970.
+    muted_until: [AtomicU64; ChatKind::ALL.len()],
 }
 
 impl Slot {
@@ -47,11 +51,13 @@ impl Slot {
     }
 
     pub(crate) fn mute(&self, mutes: Mutes) {
-        self.muted_until.store(mutes.chat.unwrap_or(0), Ordering::Release);
+        for kind in ChatKind::ALL {
+            self.muted_until[kind as usize].store(mutes.until(kind), Ordering::Release);
+        }
     }
 
-    pub(crate) fn is_muted(&self, now: Millis) -> bool {
-        self.muted_until.load(Ordering::Acquire) > now.0
+    pub(crate) fn is_muted(&self, kind: ChatKind, now: Millis) -> bool {
+        self.muted_until[kind as usize].load(Ordering::Acquire) > now.0
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {
@@ -68,6 +74,8 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Hub {
     shards: Vec<Mutex<HashMap<Person, Vec<Arc<Slot>>>>>,
+    /// Who of them is in which group.
+    audiences: Audiences,
     hasher: RandomState,
     next_id: AtomicU64,
     event_limit: usize,
@@ -93,6 +101,7 @@ impl Hub {
     pub(crate) fn new(event_limit: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            audiences: Audiences::default(),
             hasher: RandomState::new(),
             next_id: AtomicU64::new(1),
             event_limit: event_limit.max(2),
@@ -152,7 +161,7 @@ impl Hub {
             events,
             is_closed: AtomicBool::new(false),
             close: Mutex::new(Some(close)),
-            muted_until: AtomicU64::new(0),
+            muted_until: Default::default(),
         });
         slots.push(slot.clone());
         Ok(Seat { slot, events: event_receiver, closed })
@@ -165,8 +174,20 @@ impl Hub {
             slots.retain(|seated| seated.id != slot.id);
             if slots.is_empty() {
                 shard.remove(&person);
+                drop(shard);
+                self.audiences.forget(tenant, user);
             }
         }
+    }
+
+    /// Takes in the groups of a person who is attached here; they hear of what comes from now on.
+    pub(crate) fn follow(&self, tenant: TenantId, user: &UserName, stays: Vec<(ConversationKey, Stay)>) {
+        self.audiences.follow(tenant, user, stays);
+    }
+
+    /// What a person who is attached here may read of a group.
+    pub(crate) fn stay(&self, tenant: TenantId, user: &UserName, group: &ConversationKey) -> Option<Stay> {
+        self.audiences.stay(tenant, user, group)
     }
 
     pub(crate) fn slots(&self, tenant: TenantId, user: &UserName) -> Vec<Arc<Slot>> {
@@ -234,19 +255,25 @@ impl Hub {
 
     /// Tells the devices of the conversation's people, in the order of calls.
     pub(crate) fn publish(&self, tenant: TenantId, publication: &Publication) {
-        let Some((low, high)) = publication.entry.conversation.people() else { return };
+        let Some((low, high)) = publication.entry.conversation.people() else {
+            let is_here = |user: &UserName| self.is_online(tenant, user);
+            for (user, admitted) in self.audiences.of(tenant, publication, is_here) {
+                self.publish_to(&(tenant, user), publication, admitted);
+            }
+            return;
+        };
         if low != high {
-            self.publish_to(&(tenant, low), publication);
+            self.publish_to(&(tenant, low), publication, true);
         }
-        self.publish_to(&(tenant, high), publication);
+        self.publish_to(&(tenant, high), publication, true);
     }
 
-    fn publish_to(&self, person: &Person, publication: &Publication) {
+    fn publish_to(&self, person: &Person, publication: &Publication, admitted: bool) {
         let shard = self.shard(person);
         let Some(slots) = shard.get(person) else { return };
         for slot in slots {
             let entry = publication.entry.clone();
-            let deliver = entry.reaches(&person.1, &slot.device.resource);
+            let deliver = admitted && entry.reaches(&person.1, &slot.device.resource);
             match publication.position {
                 Some(position) => slot.tell(SessionEvent::Entry { entry, position, deliver }),
                 None if deliver => slot.tell(SessionEvent::Transient(entry)),

@@ -1,18 +1,22 @@
 //! An attached device: its commands.
 
 use crate::{
+    accounts::ChatKind,
     conversation::Submit,
+    log::JOINED,
     model::App,
+    muc::read_stay,
     service::Inner,
     sessions::{
-        Slot,
+        Slot, admits,
         positions::device_key,
-        unread::{Joined, conversations_of, count_after, read_batch},
+        unread::{Joined, conversations_of, count_after, end_of, read_batch},
     },
 };
 use meridian_ports::ErrorKind;
 use meridian_types::{
-    AppKey, ConversationKey, Entry, Events, Millis, Position, Resource, UserName,
+    AppKey, ConversationKey, Entry, Events, LogId, Millis, MucId, MucKind, Position, Resource, Seq, Stay,
+    UserName,
     session::{Batch, CloseReason, LinkError, PullRequest, SendError, Sent, Submission, Unread},
 };
 use std::sync::Arc;
@@ -50,7 +54,7 @@ impl Session {
         let app = self.chat.apps.get(&self.app.key).unwrap_or_else(|| self.app.clone());
         let submit = if self.slot.is_closed() {
             Err(SendError::Unavailable)
-        } else if self.slot.is_muted(self.chat.clock.now()) {
+        } else if self.slot.is_muted(chat_kind(&submission), self.chat.clock.now()) {
             Err(SendError::Muted)
         } else {
             Submit::from_device(&app, &self.user, device, submission)
@@ -80,9 +84,10 @@ impl Session {
         let positions = self.chat.positions.load(tenant, &from).await?;
         let logs = self.chat.placement.all_owned(tenant);
         let mut unread = Vec::new();
-        for joined in conversations_of(&*self.chat.store, &logs, &self.user).await? {
+        let follow = |stays| self.chat.hub.follow(tenant, &self.user, stays);
+        for joined in conversations_of(&*self.chat.store, &logs, &self.user, follow).await? {
             let position = positions.get(&joined.conversation).copied().unwrap_or_default().max(joined.from);
-            if joined.head.seq <= position.seq {
+            if joined.head.seq.min(joined.end()) <= position.seq {
                 continue;
             }
             if let Some(owed) = self.owed(&joined, position).await? {
@@ -94,7 +99,7 @@ impl Session {
 
     /// What one conversation owes the device; entries that are not for it are passed over for good.
     async fn owed(&self, joined: &Joined, position: Position) -> meridian_ports::Result<Option<Unread>> {
-        let wanted = |entry: &Entry| self.receives(entry);
+        let wanted = |entry: &Entry| self.receives(entry) && joined.admits(entry, &self.user);
         let (count, clear_up_to) = count_after(&*self.chat.store, joined, position, wanted).await?;
         if clear_up_to > position {
             self.acknowledge(&joined.conversation, clear_up_to);
@@ -106,15 +111,26 @@ impl Session {
 
     /// See the link's `Session::pull`.
     pub async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError> {
-        // A conversation of others is empty for this person.
-        if request.conversation.peer(&self.user).is_none() {
-            return Ok(Batch { entries: Vec::new(), position: request.after, more: false });
-        }
+        let nothing = Batch { entries: Vec::new(), position: request.after, more: false };
         let log = self.chat.placement.conversation(self.app.tenant, &request.conversation);
+        // A conversation of others is empty for this person.
+        let stay = match (request.conversation.peer(&self.user), request.conversation.muc()) {
+            (Some(_), _) => None,
+            (None, None) => return Ok(nothing),
+            (None, Some(_)) => match self.stay(log, &request.conversation).await {
+                Ok(Some(stay)) => Some(stay),
+                Ok(None) => return Ok(nothing),
+                Err(error) => return Err(link_error(&error)),
+            },
+        };
         let limits = (request.max_entries.max(1), request.max_bytes);
         let place = (log, &request.conversation);
-        let wanted = |entry: &Entry| self.receives(entry);
-        let (entries, seq, more) = read_batch(&*self.chat.store, place, request.after.seq, limits, wanted)
+        let wanted = |entry: &Entry| {
+            self.receives(entry) && stay.as_ref().is_none_or(|stay| admits(stay, entry, &self.user))
+        };
+        let after = stay.as_ref().map_or(request.after.seq, |stay| Seq(stay.skip(request.after.seq.0)));
+        let stretch = (after, end_of(stay.as_ref()));
+        let (entries, seq, more) = read_batch(&*self.chat.store, place, stretch, limits, wanted)
             .await
             .map_err(|error| link_error(&error))?;
         Ok(Batch { entries, position: Position { seq, ..request.after }, more })
@@ -122,7 +138,12 @@ impl Session {
 
     /// See the link's `Session::acknowledge`.
     pub fn acknowledge(&self, conversation: &ConversationKey, position: Position) {
-        if conversation.peer(&self.user).is_some() {
+        let tenant = self.app.tenant;
+        let is_own = match conversation.muc() {
+            Some(_) => self.chat.hub.stay(tenant, &self.user, conversation).is_some(),
+            None => conversation.peer(&self.user).is_some(),
+        };
+        if is_own {
             let device = &self.slot.device.resource;
             self.chat.positions.raise(self.app.tenant, &self.user, device, conversation, position);
         }
@@ -137,8 +158,22 @@ impl Session {
         self.chat.presence_feed.changed(&self.app, &self.user);
     }
 
+    async fn stay(&self, log: LogId, group: &ConversationKey) -> meridian_ports::Result<Option<Stay>> {
+        let joined = self.chat.store.relation(log, &JOINED, self.user.as_str(), group.as_str()).await?;
+        Ok(joined.as_ref().map(read_stay))
+    }
+
     fn receives(&self, entry: &Entry) -> bool {
         entry.reaches(&self.user, &self.slot.device.resource)
+    }
+}
+
+fn chat_kind(submission: &Submission) -> ChatKind {
+    let muc = MucId::parse(&submission.to).filter(|_| submission.to_conference);
+    match muc.map(MucId::kind) {
+        _ if !submission.to_conference => ChatKind::Single,
+        Some(MucKind::Room) => ChatKind::Room,
+        _ => ChatKind::Group,
     }
 }
 

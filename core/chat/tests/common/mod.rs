@@ -14,7 +14,7 @@ use meridian_ports::{
 };
 use meridian_types::{
     AppKey, ConversationKey, Entry, Epoch, IdempotencyKey, Incarnation, Kind, LogHead, LogId,
-    LoggedOperation, Lsn, MessageId, Object, Relation, Resource, Step, UserName,
+    LoggedOperation, Lsn, MessageId, MucId, Object, Relation, Resource, Step, UserName,
     msync::{
         Jid, MessageBody,
         message_body::{Content, Type},
@@ -130,6 +130,21 @@ impl Person {
 
     pub async fn text(&self, to: &str, text: &str) -> MessageId {
         self.submit(self.submission(to, &body(&self.name, to, text))).await.unwrap().message_id
+    }
+
+    /// Says something in a group.
+    pub async fn say(&self, group: MucId, text: &str) -> std::result::Result<Sent, SendError> {
+        self.submit(self.to_group(group, &body(&self.name, &group.to_string(), text))).await
+    }
+
+    /// A message, or what is about one, to a group.
+    pub fn to_group(&self, group: MucId, body: &MessageBody) -> Submission {
+        let kind = match body.r#type() {
+            Type::Chat => Type::Groupchat,
+            other => other,
+        };
+        let body = MessageBody { r#type: Some(kind as i32), ..body.clone() };
+        Submission { to_conference: true, ..self.submission(&group.to_string(), &body) }
     }
 
     /// Sends a receipt, recall or edit about a message.

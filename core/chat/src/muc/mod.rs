@@ -1,0 +1,74 @@
+//! Groups, and what they have in common with threads and rooms: who is in, what they may do, and what is told.
+//!
+//! All of one group lives in one log (its id says which), so that "kicked, then sent" and the last free place have one
+//! outcome. [`Manage`] is the one command; `state` is what the writer keeps in memory of a group; who may read what is the
+//! [`Stay`](meridian_types::Stay) in a person's `joined` relation.
+
+mod create;
+mod extras;
+mod files;
+mod life;
+mod lists;
+mod manage;
+mod members;
+mod model;
+mod receipts;
+mod speech;
+mod state;
+
+pub(crate) use create::Create;
+pub(crate) use life::Sweep;
+pub(crate) use manage::Manage;
+pub(crate) use members::forget;
+pub(crate) use receipts::{Reminder, Reminders, TellReaders, note_reader, tell_authors};
+pub(crate) use speech::{check_named, check_speaker, may_recall_others};
+pub(crate) use state::{MucState, read_stay};
+
+pub use lists::GroupEntry;
+pub use manage::GroupAction;
+pub use model::{
+    Actor, Consent, GroupChanges, GroupFile, Member, MucError, MucInfo, MutedMember, NewGroup, Outcome, Role,
+};
+
+use meridian_types::Kind;
+
+/// id → what it is: [`MucInfo`]. rank = minus the time of creation (ms): the newest is listed first.
+pub(crate) const MUC: Kind = Kind::new("muc");
+/// The same for public groups; body = the name.
+pub(crate) const PUBLIC: Kind = Kind::new("muc_public");
+/// id → "", rank = how many are in.
+pub(crate) const SIZE: Kind = Kind::new("muc_size");
+/// id → person; rank = since when (ms), body = the entry at which they came in.
+pub(crate) const MEMBER: Kind = Kind::new("member");
+/// id → [`order_key`]; the members in the order of coming. rank = since when (ms).
+pub(crate) const MEMBER_ORDER: Kind = Kind::new("member_order");
+/// id → person; rank = since when (ms).
+pub(crate) const ADMIN: Kind = Kind::new("muc_admin");
+/// id → person; rank = until when (ms).
+pub(crate) const MUTE: Kind = Kind::new("muc_mute");
+/// id → person who may speak while all are muted.
+pub(crate) const ALLOW: Kind = Kind::new("muc_allow");
+/// id → person who is kept out.
+pub(crate) const MUC_BLOCK: Kind = Kind::new("muc_block");
+/// id → invited person; body = who invites.
+pub(crate) const MUC_INVITED: Kind = Kind::new("muc_invited");
+/// id → person who wants in; body = the reason.
+pub(crate) const MUC_APPLIED: Kind = Kind::new("muc_applied");
+/// id → person; body = attributes as JSON.
+pub(crate) const MUC_ATTRIBUTES: Kind = Kind::new("muc_attributes");
+/// id → uuid of a shared file; rank = since when (ms), body = JSON.
+pub(crate) const MUC_FILE: Kind = Kind::new("muc_file");
+
+/// id/message → reader; rank = when (ms), body = what they said with it.
+pub(crate) const MUC_READ: Kind = Kind::new("muc_read");
+/// id → message; rank = how many have read it, body = how many its author knows of.
+pub(crate) const MUC_READS: Kind = Kind::new("muc_reads");
+
+/// Everything that hangs on one id alone.
+pub(crate) const OF_ONE: [Kind; 8] =
+    [ADMIN, MUTE, ALLOW, MUC_BLOCK, MUC_INVITED, MUC_APPLIED, MUC_ATTRIBUTES, MUC_FILE];
+
+/// In the order of coming in, by name for those who came together.
+pub(crate) fn order_key(seq: u64, person: &str) -> String {
+    format!("{seq:012x}/{person}")
+}
