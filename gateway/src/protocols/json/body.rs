@@ -3,7 +3,7 @@
 //! Each kind sets exactly the fields that the SDKs read for it; `subType` above all stays absent on texts, because they
 //! test whether it is there.
 
-use super::frame::cut;
+use super::frame::{Chat, cut};
 use bytes::Bytes;
 use meridian_types::{
     MessageId, UserName,
@@ -39,13 +39,13 @@ pub(super) enum About {
 /// A serialised message. `Err`: what is wrong with the body.
 pub(super) fn encode(
     about: About,
-    (from, to): (&UserName, &str),
+    (from, chat, to): (&UserName, Chat, &str),
     content: Option<Content>,
     ext: Option<&Fields>,
 ) -> Bytes {
     let jid = |name: &str| Some(Jid { name: Some(name.to_owned()), ..Jid::default() });
     let (kind, ack, edit) = match about {
-        About::Message => (message_body::Type::Chat, None, None),
+        About::Message => (message_type(chat), None, None),
         About::Edit(id) => (message_body::Type::Edit, None, Some(id.0)),
         About::Recall(id) => (message_body::Type::Recall, Some(id.0), None),
         About::Delivered(id) => (message_body::Type::DeliverAck, Some(id.0), None),
@@ -63,6 +63,14 @@ pub(super) fn encode(
         ..MessageBody::default()
     };
     message.encode_to_vec().into()
+}
+
+fn message_type(chat: Chat) -> message_body::Type {
+    match chat {
+        Chat::User => message_body::Type::Chat,
+        Chat::Group => message_body::Type::Groupchat,
+        Chat::Room => message_body::Type::Chatroom,
+    }
 }
 
 /// Reads `{"type": "txt", …}`. `Err`: what is wrong with it.

@@ -2,7 +2,7 @@
 
 use super::{
     body::{self, About, Fields},
-    frame::{self, ClientFrame, Mistake},
+    frame::{self, Chat, ClientFrame, Mistake},
 };
 use meridian_types::{UserName, msync::MessageBody};
 use prost::Message;
@@ -21,7 +21,8 @@ pub fn check_frame(text: &str) -> Result<(), (&'static str, String)> {
     let read = |fields: &Fields| body::read(fields).map_err(|text| ("bad_body", text));
     let content = read(&content)?;
     let alice = UserName::parse("alice").map_err(|_| ("bad_name", String::new()))?;
-    let stored = body::encode(About::Message, (&alice, "bob"), Some(content.clone()), ext.as_ref());
+    let stored =
+        body::encode(About::Message, (&alice, Chat::User, "bob"), Some(content.clone()), ext.as_ref());
     let stored = MessageBody::decode(stored).map_err(|_| ("bad_message", String::new()))?;
     assert_eq!(stored.contents.first(), Some(&content));
     let told = body::write(&content);

@@ -1,21 +1,27 @@
 //! What clients are told.
 
-use super::body::{fields, write};
+use super::{
+    body::{fields, write},
+    frame::Conversation,
+};
 use bytes::Bytes;
 use meridian_link::{Attached, SendError, Sent};
-use meridian_types::{Audience, Entry, EntryKind, Notice, Position, Resource, UserName, msync::MessageBody};
+use meridian_types::{
+    Audience, Entry, EntryKind, MucKind, Notice, Position, Resource, UserName, msync::MessageBody,
+};
 use prost::Message;
 use serde_json::{Map, Value, json};
 
 /// Names of the frames that clients are sent.
 #[cfg(test)]
-pub(super) const SERVER_FRAMES: [&str; 14] = [
+pub(super) const SERVER_FRAMES: [&str; 15] = [
     "welcome",
     "message",
     "edited",
     "recalled",
     "receipt",
     "contact",
+    "group",
     "presence",
     "silent_mode",
     "sent",
@@ -25,6 +31,9 @@ pub(super) const SERVER_FRAMES: [&str; 14] = [
     "pong",
     "bye",
 ];
+
+/// Where a receipt says how many have read.
+const GROUP_READERS: &str = "group_ack_count";
 
 /// A frame, ready to be written.
 pub(super) fn text(frame: &Value) -> Bytes {
@@ -57,8 +66,13 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
         return notice(me, entry, at);
     }
     let body = MessageBody::decode(entry.body.clone()?).ok()?;
-    let peer = entry.conversation.peer(me)?;
-    let to = entry.conversation.peer(&entry.sender).unwrap_or_else(|| me.clone());
+    let conversation = Conversation::name(me, &entry.conversation)?;
+    let to = match entry.conversation.muc() {
+        Some(id) => id.to_string(),
+        None => {
+            entry.conversation.peer(&entry.sender).map_or_else(|| me.to_string(), |peer| peer.to_string())
+        }
+    };
     let target = entry.target.map(|id| id.to_string());
     let mut frame = Map::new();
     let mut put = |name: &str, value: Value| frame.insert(name.to_owned(), value);
@@ -91,7 +105,7 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
         }
         _ => return None,
     };
-    put("conversation", peer.as_str().into());
+    put("conversation", conversation.into());
     match at {
         Some(at) => put("position", position(at).into()),
         None => put("online_only", true.into()),
@@ -101,7 +115,16 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
     if let Some(device) = &entry.sender_device {
         put("from_device", device.as_str().into());
     }
-    put("to", to.as_str().into());
+    put("to", to.into());
+    if let Some(id) = entry.conversation.muc() {
+        let chat = if id.kind() == MucKind::Room { "room" } else { "group" };
+        put("chat", chat.into());
+    }
+    let readers = readers(&body);
+    let is_count = readers.is_some();
+    if let Some(readers) = readers {
+        put("readers", readers);
+    }
     if let Audience::Device(device) = &entry.audience {
         put("to_device", Resource::as_str(device).into());
     }
@@ -109,18 +132,36 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
     if has_content && let Some(content) = body.contents.first() {
         put("body", write(content));
     }
-    if !body.ext.is_empty() {
+    if !body.ext.is_empty() && !is_count {
         put("ext", Value::Object(fields(&body.ext)));
     }
     Some(Value::Object(frame))
 }
 
+/// How many members have read an own message.
+fn readers(body: &MessageBody) -> Option<Value> {
+    let counts = fields(&body.ext);
+    let counts: Value = serde_json::from_str(counts.get(GROUP_READERS)?.as_str()?).ok()?;
+    counts.get(body.ack_message_id?.to_string()).cloned()
+}
+
 fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
-    let peer = entry.conversation.peer(me)?;
+    let conversation = Conversation::name(me, &entry.conversation)?;
     let mut frame = match Notice::of(entry)? {
         Notice::Contact { change, reason } => {
             let by = entry.sender.as_str();
-            json!({ "type": "contact", "change": change, "contact": peer.as_str(), "from": by, "reason": reason })
+            json!({ "type": "contact", "change": change, "contact": conversation, "from": by, "reason": reason })
+        }
+        Notice::Muc(notice) => {
+            let mut frame = serde_json::to_value(&notice).ok()?;
+            // How long somebody is silent: absent without end.
+            if frame["until"] == json!(u64::MAX) {
+                frame.as_object_mut()?.remove("until");
+            }
+            frame["type"] = "group".into();
+            frame["group"] = entry.conversation.muc()?.to_string().into();
+            frame["from"] = entry.sender.as_str().into();
+            frame
         }
         Notice::Presence(presence) => json!({
             "type": "presence",
@@ -138,7 +179,7 @@ fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
         _ => return None,
     };
     if let Some(at) = at {
-        frame["conversation"] = peer.as_str().into();
+        frame["conversation"] = conversation.into();
         frame["position"] = position(at).into();
         frame["time"] = entry.at.0.into();
     }
@@ -156,6 +197,11 @@ pub(super) fn refused(id: u64, refused: &SendError) -> Value {
         SendError::WrongSender => "wrong_sender",
         SendError::UnsupportedTarget => "unsupported_target",
         SendError::GroupNotFound => "group_not_found",
+        SendError::GroupDisabled => "group_disabled",
+        SendError::NotMember => "not_member",
+        SendError::MutedHere => "muted_in_group",
+        SendError::NotAllowed => "not_allowed",
+        SendError::DirectedLimit { .. } => "directed_limit",
         SendError::Blocked => "blocked",
         SendError::NotContacts => "not_contacts",
         SendError::Muted => "muted",
@@ -172,7 +218,7 @@ pub(super) fn refused(id: u64, refused: &SendError) -> Value {
         _ => "internal",
     };
     let mut frame = error(Some(id), code, &refused.to_string());
-    if let SendError::TooLarge { limit } = refused {
+    if let SendError::TooLarge { limit } | SendError::DirectedLimit { limit } = refused {
         frame["limit"] = (*limit).into();
     }
     frame

@@ -1,7 +1,7 @@
 //! What clients say.
 
 use super::body::Fields;
-use meridian_types::{Epoch, MessageId, Position, Seq, UserName};
+use meridian_types::{ConversationKey, Epoch, MessageId, MucId, Position, Seq, UserName};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ pub(super) struct Hello {
     pub(super) device: Device,
     /// Peer → how far this device has it, by its own book.
     #[serde(default)]
-    pub(super) positions: HashMap<UserText, Place>,
+    pub(super) positions: HashMap<Conversation, Place>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +72,8 @@ pub(super) struct Send {
     #[serde(default)]
     pub(super) online_only: bool,
     pub(super) to_device: Option<String>,
+    /// Only these members of the group.
+    pub(super) only: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub(super) struct Recall {
 pub(super) struct Receipt {
     pub(super) id: Id,
     pub(super) to: String,
+    #[serde(default)]
+    pub(super) chat: Chat,
     /// Absent: everything so far.
     pub(super) message: Option<Message>,
     pub(super) kind: ReceiptKind,
@@ -122,12 +126,14 @@ pub(super) enum ReceiptKind {
 #[derive(Debug, Deserialize)]
 pub(super) struct Typing {
     pub(super) to: String,
+    #[serde(default)]
+    pub(super) chat: Chat,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct History {
     pub(super) id: Id,
-    pub(super) with: UserText,
+    pub(super) with: Conversation,
     #[serde(default)]
     pub(super) after: Place,
     #[serde(default = "History::default_limit")]
@@ -142,7 +148,7 @@ impl History {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Ack {
-    pub(super) conversation: UserText,
+    pub(super) conversation: Conversation,
     pub(super) position: Place,
 }
 
@@ -196,14 +202,39 @@ impl<'de> Deserialize<'de> for Place {
     }
 }
 
-/// A user's name that is well formed.
+/// A conversation as clients name it: a peer, or `g/77`, `t/78`, `r/79` for a group, thread or room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct UserText(pub(super) UserName);
+pub(super) enum Conversation {
+    With(UserName),
+    Muc(MucId),
+}
 
-impl<'de> Deserialize<'de> for UserText {
+impl Conversation {
+    pub(super) fn key(&self, me: &UserName) -> ConversationKey {
+        match self {
+            Self::With(peer) => ConversationKey::pair(me, peer),
+            Self::Muc(id) => (*id).into(),
+        }
+    }
+
+    /// What it is called for this person.
+    pub(super) fn name(me: &UserName, key: &ConversationKey) -> Option<String> {
+        match key.muc() {
+            Some(_) => Some(key.to_string()),
+            None => key.peer(me).map(|peer| peer.to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Conversation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        UserName::parse(&text).map(Self).map_err(D::Error::custom)
+        if text.contains('/') {
+            let id = ConversationKey::from_stored(&text).muc();
+            let id = id.filter(|id| ConversationKey::from(*id).as_str() == text);
+            return id.map(Self::Muc).ok_or_else(|| D::Error::custom("no such sort of conversation"));
+        }
+        UserName::parse(&text).map(Self::With).map_err(D::Error::custom)
     }
 }
 

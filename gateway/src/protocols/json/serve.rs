@@ -3,13 +3,13 @@
 use super::{
     end::{End, refused},
     event::{self, error},
-    frame::{self, ClientFrame, Hello},
+    frame::{self, ClientFrame, Conversation, Hello},
     session::Session,
 };
 use crate::{config::GatewayConfig, drain::Drain, gauge::Counted, websocket::Socket};
 use futures_util::future::BoxFuture;
 use meridian_link::{Attached, CoreHandle, Credential, Device, Login, Platform, Refusal};
-use meridian_types::{Position, Resource, UserName};
+use meridian_types::{Position, Resource};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -68,7 +68,7 @@ async fn say_hello_and_run<S>(
     tracing::debug!(reason = end.name(), "session ended");
 }
 
-type Accepted = (Attached, HashMap<UserName, Position>);
+type Accepted = (Attached, HashMap<Conversation, Position>);
 
 async fn hello<S>(
     socket: &mut Socket<S>,
@@ -136,7 +136,10 @@ where
 }
 
 /// Whether the names are well formed is the core's to say, but for the device's.
-fn read(hello: Hello, address: Option<IpAddr>) -> Result<(Login, HashMap<UserName, Position>), &'static str> {
+fn read(
+    hello: Hello,
+    address: Option<IpAddr>,
+) -> Result<(Login, HashMap<Conversation, Position>), &'static str> {
     let credential = match (hello.token, hello.password) {
         (Some(token), None) if !token.is_empty() => Credential::Token(token),
         (None, Some(password)) if !password.is_empty() => Credential::Password(password),
@@ -161,7 +164,8 @@ fn read(hello: Hello, address: Option<IpAddr>) -> Result<(Login, HashMap<UserNam
         },
         sdk_version: "json/1".into(),
     };
-    let positions = hello.positions.into_iter().map(|(peer, place)| (peer.0, place.0)).collect();
+    let positions =
+        hello.positions.into_iter().map(|(conversation, place)| (conversation, place.0)).collect();
     let (app_key, user) = (hello.app, hello.user);
     Ok((Login { app_key, user, credential, device, extension: String::new(), address }, positions))
 }

@@ -8,7 +8,7 @@ mod commands;
 use super::{
     end::End,
     event::{self, error},
-    frame::{self, ClientFrame, History},
+    frame::{self, ClientFrame, Conversation, History},
     queues::{Live, Queues},
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) struct Session<S> {
     config: Arc<GatewayConfig>,
     drain: Drain,
     /// By the client's own book, until the first list is there.
-    positions: HashMap<UserName, Position>,
+    positions: HashMap<ConversationKey, Position>,
     queues: Queues,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     histories: VecDeque<History>,
@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     pub(super) fn new(
         socket: Box<Socket<S>>,
         attached: Attached,
-        positions: HashMap<UserName, Position>,
+        positions: HashMap<Conversation, Position>,
         config: Arc<GatewayConfig>,
         drain: Drain,
     ) -> Self {
@@ -113,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             "history": HISTORY_LIMIT,
         });
         let welcome = event::welcome(&attached, clock(), &limits);
+        let positions = positions.into_iter().map(|(named, at)| (named.key(&attached.user), at)).collect();
         Self {
             socket,
             link: attached.session,
@@ -325,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 Granted::Unread(timeout(limit, link.unread()).await.unwrap_or(Err(LinkError::Busy)))
             }));
         } else if let Some(history) = self.histories.pop_front() {
-            let conversation = ConversationKey::pair(&self.me, &history.with.0);
+            let conversation = history.with.key(&self.me);
             let pull = self.pull(&conversation, history.after.0, history.limit.clamp(1, HISTORY_LIMIT));
             self.under_way = Some(Box::pin(async move {
                 Granted::History { id: history.id.0, conversation, batch: pull.await }
@@ -359,8 +360,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             Granted::Unread(Ok(list)) => {
                 self.listed = true;
                 for unread in list {
-                    let theirs =
-                        unread.conversation.peer(&self.me).and_then(|peer| self.positions.get(&peer));
+                    let theirs = self.positions.get(&unread.conversation);
                     let from = theirs.copied().unwrap_or_default().max(unread.position);
                     if from > unread.position {
                         self.link.acknowledge(&unread.conversation, from);
@@ -412,7 +412,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         let frame = json!({
             "type": "history",
             "id": id,
-            "conversation": conversation.peer(&self.me).map(|peer| peer.to_string()),
+            "conversation": Conversation::name(&self.me, conversation),
             "entries": entries.collect::<Vec<_>>(),
             "position": event::position(batch.position),
             "more": batch.more,

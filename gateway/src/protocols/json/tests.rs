@@ -3,7 +3,7 @@
 use super::{
     body::{self, About},
     event::SERVER_FRAMES,
-    frame::{self, CLIENT_FRAMES},
+    frame::{self, CLIENT_FRAMES, Chat},
 };
 use meridian_types::{MessageId, UserName, msync::MessageBody};
 use prost::Message;
@@ -70,7 +70,8 @@ fn a_wrong_body_is_named() {
 #[test]
 fn what_is_about_a_message_names_it_where_sdks_look() {
     let alice = UserName::parse("alice").unwrap();
-    let read = |about| MessageBody::decode(body::encode(about, (&alice, "bob"), None, None)).unwrap();
+    let read =
+        |about| MessageBody::decode(body::encode(about, (&alice, Chat::User, "bob"), None, None)).unwrap();
     let id = MessageId(9);
     let types =
         [About::Edit(id), About::Recall(id), About::Delivered(id), About::Read(id), About::ConversationRead]

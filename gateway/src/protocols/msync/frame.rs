@@ -11,6 +11,7 @@ use prost::{
 };
 
 pub(super) const USER_DOMAIN: &str = "easemob.com";
+pub(super) const CONFERENCE_DOMAIN: &str = "conference.easemob.com";
 
 /// A frame from a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,10 +102,14 @@ pub(super) fn status(code: i32, reason: Option<&str>) -> Status {
 
 /// A person's address, without a device.
 pub(super) fn user_jid(app: &str, name: &str) -> Jid {
+    jid(app, name, USER_DOMAIN)
+}
+
+pub(super) fn jid(app: &str, name: &str, domain: &str) -> Jid {
     Jid {
         app_key: Some(app.to_owned()),
         name: Some(name.to_owned()),
-        domain: Some(USER_DOMAIN.to_owned()),
+        domain: Some(domain.to_owned()),
         client_resource: None,
     }
 }

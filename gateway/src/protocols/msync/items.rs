@@ -4,12 +4,13 @@
 //! the frame, and names are not cloned. The tests read the result back with the generated types.
 
 use super::{
-    frame::{USER_DOMAIN, begin_envelope},
+    frame::{CONFERENCE_DOMAIN, USER_DOMAIN, begin_envelope, jid},
     notices,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use meridian_types::{
-    AppKey, Audience, ConversationKey, Entry, EntryKind, Millis, Resource, UserName, msync::m_sync::Command,
+    AppKey, Audience, ConversationKey, Entry, EntryKind, Millis, MucId, Resource, UserName,
+    msync::{Jid, m_sync::Command},
 };
 use prost::encoding::{encode_varint, encoded_len_varint};
 use std::borrow::Cow;
@@ -34,10 +35,39 @@ pub(super) enum Cursor {
     Last,
 }
 
+/// What a queue is called: who is talked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum QueueName {
+    User(UserName),
+    /// A group, thread or room.
+    Conference(String),
+}
+
+impl QueueName {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::User(name) => name.as_str(),
+            Self::Conference(id) => id,
+        }
+    }
+
+    fn domain(&self) -> &'static str {
+        match self {
+            Self::User(_) => USER_DOMAIN,
+            Self::Conference(_) => CONFERENCE_DOMAIN,
+        }
+    }
+
+    pub(super) fn jid(&self, app: &str) -> Jid {
+        jid(app, self.as_str(), self.domain())
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Address<'a> {
     app: &'a str,
     name: &'a str,
+    domain: &'static str,
     resource: Option<&'a str>,
 }
 
@@ -47,11 +77,12 @@ const OFFLINE: &[u8] = br#"{"is_online":0}"#;
 /// A delivery of entries of one queue. Entries without a body, which were recalled meanwhile, are left out.
 pub(super) fn delivery<'a>(
     me: &Identity,
-    queue: &UserName,
+    queue: &QueueName,
     entries: impl Iterator<Item = &'a Entry> + Clone,
     cursor: Cursor,
 ) -> Bytes {
-    let queue = Address { app: me.app.as_str(), name: queue.as_str(), resource: None };
+    let queue =
+        Address { app: me.app.as_str(), name: queue.as_str(), domain: queue.domain(), resource: None };
     let items = entries.filter_map(|entry| Item::new(me, entry));
     let (key, last) = match cursor {
         Cursor::Key(key) => (Some(key), false),
@@ -79,9 +110,20 @@ pub(super) fn delivery<'a>(
 /// `status{errorCode 0}`, `metaId 0`: success, and not the answer to a send.
 const STATUS_AND_META_ID: &[u8] = &[0x0a, 0x02, 0x08, 0x00, 0x10, 0x00];
 
-/// The name of the queue that carries a conversation: the peer.
-pub(super) fn queue_name(me: &Identity, conversation: &ConversationKey) -> Option<UserName> {
-    conversation.peer(&me.user)
+/// The name of the queue that carries a conversation: the peer, or the group.
+pub(super) fn queue_name(me: &Identity, conversation: &ConversationKey) -> Option<QueueName> {
+    match conversation.muc() {
+        Some(id) => Some(QueueName::Conference(id.to_string())),
+        None => conversation.peer(&me.user).map(QueueName::User),
+    }
+}
+
+/// The conversation that a queue carries.
+pub(super) fn conversation_of(me: &Identity, queue: &Jid) -> Option<ConversationKey> {
+    match queue.domain.as_deref() {
+        Some(CONFERENCE_DOMAIN) => MucId::parse(queue.name()).map(ConversationKey::from),
+        _ => UserName::parse(queue.name()).ok().map(|peer| ConversationKey::pair(&me.user, &peer)),
+    }
 }
 
 struct Item<'a> {
@@ -90,7 +132,7 @@ struct Item<'a> {
     space: u64,
     body: Cow<'a, [u8]>,
     app: &'a str,
-    to: UserName,
+    to: QueueName,
     meta: &'static [u8],
 }
 
@@ -108,14 +150,20 @@ impl<'a> Item<'a> {
             space,
             body,
             app: me.app.as_str(),
-            to: entry.conversation.peer(&entry.sender).unwrap_or_else(|| me.user.clone()),
+            to: match entry.conversation.muc() {
+                Some(id) => QueueName::Conference(id.to_string()),
+                None => {
+                    let peer = entry.conversation.peer(&entry.sender);
+                    QueueName::User(peer.unwrap_or_else(|| me.user.clone()))
+                }
+            },
             meta: if entry.at >= me.attached_at { ONLINE } else { OFFLINE },
         })
     }
 
     fn from(&self) -> Address<'_> {
         let resource = self.entry.sender_device.as_ref().map(Resource::as_str);
-        Address { app: self.app, name: self.entry.sender.as_str(), resource }
+        Address { app: self.app, name: self.entry.sender.as_str(), domain: USER_DOMAIN, resource }
     }
 
     /// Names a device only when the sender did: the client would show it as part of the name.
@@ -124,7 +172,7 @@ impl<'a> Item<'a> {
             Audience::Device(device) => Some(device.as_str()),
             _ => None,
         };
-        Address { app: self.app, name: self.to.as_str(), resource }
+        Address { app: self.app, name: self.to.as_str(), domain: self.to.domain(), resource }
     }
 
     fn length(&self) -> usize {
@@ -159,12 +207,12 @@ impl Address<'_> {
     fn length(&self) -> usize {
         embedded(self.app.len())
             + embedded(self.name.len())
-            + embedded(USER_DOMAIN.len())
+            + embedded(self.domain.len())
             + self.resource.map_or(0, |resource| embedded(resource.len()))
     }
 
     fn put(&self, out: &mut BytesMut) {
-        let fields = [Some(self.app), Some(self.name), Some(USER_DOMAIN), self.resource];
+        let fields = [Some(self.app), Some(self.name), Some(self.domain), self.resource];
         for (tag, text) in (1..).zip(fields) {
             if let Some(text) = text {
                 begin(out, tag, text.len());
@@ -195,12 +243,33 @@ mod tests {
     use crate::protocols::msync::tests_hex::hex;
     use meridian_types::{
         MessageId, Seq,
-        msync::{CommSyncDl, Jid, KeyValue, MSync, Meta, key_value::Value},
+        msync::{CommSyncDl, KeyValue, MSync, Meta, key_value::Value},
     };
     use prost::Message;
 
     fn name(text: &str) -> UserName {
         UserName::parse(text).unwrap()
+    }
+
+    fn peer(text: &str) -> QueueName {
+        QueueName::User(name(text))
+    }
+
+    #[test]
+    fn a_group_has_a_queue_of_its_own() {
+        let id = MucId::parse("77").unwrap();
+        let entry = Entry { conversation: id.into(), ..entry() };
+        let queue = queue_name(&bob(), &entry.conversation).unwrap();
+        assert_eq!(conversation_of(&bob(), &queue.jid("org#app")), Some(entry.conversation.clone()));
+        let sync = read(&delivery(&bob(), &queue, [&entry].into_iter(), Cursor::Key(1)));
+        let jid = Jid {
+            app_key: Some("org#app".into()),
+            name: Some("77".into()),
+            domain: Some("conference.easemob.com".into()),
+            client_resource: None,
+        };
+        assert_eq!((sync.queue.as_ref(), sync.metas[0].to.as_ref()), (Some(&jid), Some(&jid)));
+        assert_eq!(sync.metas[0].from.as_ref().unwrap().domain(), "easemob.com");
     }
 
     fn bob() -> Identity {
@@ -242,7 +311,7 @@ mod tests {
                4a0f 7b2269735f6f6e6c696e65223a317d
              28a5c5c0aca034 321d {alice} 3800"
         ));
-        let frame = delivery(&bob(), &name("alice"), [&entry()].into_iter(), Cursor::Key(1_795_389_661_861));
+        let frame = delivery(&bob(), &peer("alice"), [&entry()].into_iter(), Cursor::Key(1_795_389_661_861));
         assert_eq!(frame, expected);
     }
 
@@ -260,7 +329,7 @@ mod tests {
         old.ext = Meta { ext: vec![ext.clone()], ..Meta::default() }.encode_to_vec().into();
         let mut recalled = entry();
         recalled.body = None;
-        let sync = read(&delivery(&bob(), &name("alice"), [&old, &recalled].into_iter(), Cursor::Last));
+        let sync = read(&delivery(&bob(), &peer("alice"), [&old, &recalled].into_iter(), Cursor::Last));
         assert_eq!((sync.next_key, sync.is_last, sync.metas.len()), (None, Some(true), 1));
         let meta = &sync.metas[0];
         assert_eq!(meta.ext, [ext]);
@@ -285,7 +354,7 @@ mod tests {
             entry.body = Some(vec![7; size].into());
             let entries = [&entry, &entry, &entry];
             let sync =
-                read(&delivery(&bob(), &name("alice"), entries.into_iter(), Cursor::Key(u64::MAX >> 1)));
+                read(&delivery(&bob(), &peer("alice"), entries.into_iter(), Cursor::Key(u64::MAX >> 1)));
             assert_eq!(sync.metas.len(), 3);
             assert!(sync.metas.iter().all(|meta| meta.payload.as_ref().unwrap().len() == size));
             assert_eq!((sync.next_key, sync.is_last), (Some(u64::MAX >> 1), Some(false)));
@@ -295,8 +364,8 @@ mod tests {
     #[test]
     fn an_own_message_from_another_device_keeps_its_target() {
         let me = Identity { user: name("alice"), ..bob() };
-        assert_eq!(queue_name(&me, &entry().conversation), Some(name("bob")));
-        let sync = read(&delivery(&me, &name("bob"), [&entry()].into_iter(), Cursor::Key(1)));
+        assert_eq!(queue_name(&me, &entry().conversation), Some(peer("bob")));
+        let sync = read(&delivery(&me, &peer("bob"), [&entry()].into_iter(), Cursor::Key(1)));
         assert_eq!(sync.metas[0].to.as_ref().unwrap().name(), "bob");
         assert_eq!(sync.metas[0].from.as_ref().unwrap().name(), "alice");
     }

@@ -11,6 +11,7 @@ mod items;
 mod keys;
 mod kick;
 mod login;
+mod mucs;
 mod notices;
 mod queues;
 mod send;

@@ -1,6 +1,6 @@
-//! Notices as MSYNC says them: roster items for contacts, JSON notifications for the rest.
+//! Notices as MSYNC says them: roster items for contacts, MUC items for groups, JSON notifications for the rest.
 
-use super::{frame::user_jid, items::Identity};
+use super::{frame::user_jid, items::Identity, mucs};
 use meridian_types::{
     Entry, Notice, Resource,
     msync::{RosterBody, roster_body::Operation},
@@ -9,6 +9,7 @@ use meridian_types::{
 use prost::Message;
 use serde_json::{Value, json};
 
+pub(super) const MUC: u64 = 2;
 pub(super) const ROSTER: u64 = 3;
 pub(super) const NOTIFY: u64 = 5;
 
@@ -47,6 +48,7 @@ pub(super) fn render(me: &Identity, entry: &Entry) -> Option<(u64, Vec<u8>)> {
             }
             Some((NOTIFY, notification(&json!({ "type": "user_notification_mute", "values": [value] }))))
         }
+        Notice::Muc(notice) => Some((MUC, mucs::body(me, entry, notice)?.encode_to_vec())),
         _ => None,
     }
 }

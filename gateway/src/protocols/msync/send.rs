@@ -1,12 +1,11 @@
 //! Sending: an item becomes a submission, and what the core says becomes a status that the SDKs know.
 
-use super::frame::{ok, status, sync};
+use super::frame::{CONFERENCE_DOMAIN, ok, status, sync};
 use bytes::Bytes;
 use meridian_link::{RouteTo, SendError, Sent, Submission};
 use meridian_types::msync::{CommSyncDl, Meta, MucBody, Status, meta::NameSpace, meta::RouteType};
 use prost::Message;
 
-const CONFERENCE_DOMAIN: &str = "conference.easemob.com";
 /// Bytes of `Meta.ext` that are passed on.
 const EXT_LIMIT: usize = 8 * 1024;
 /// Characters of a client's name that are told back to it.
@@ -55,6 +54,11 @@ fn refusal(error: SendError) -> (i32, &'static str) {
         SendError::WrongSender => (1, "message sender does not match login info"),
         SendError::UnsupportedTarget => (1, "conversation type is not supported"),
         SendError::GroupNotFound => (1, "group not found"),
+        SendError::GroupDisabled => (1, "group is disabled"),
+        SendError::NotMember => (1, "not in group or chatroom"),
+        SendError::MutedHere => (15, "you were muted"),
+        SendError::NotAllowed => (1, "not in group or chatroom white list"),
+        SendError::DirectedLimit { .. } => (1, "limit directed users"),
         SendError::Blocked => (1, "blocked"),
         SendError::NotContacts => (1, "nonroster"),
         SendError::Muted => (7, "user is mute"),
@@ -107,7 +111,7 @@ fn submission(meta: Meta) -> Request {
     }))
 }
 
-/// There are no groups or rooms yet, so none of them exists.
+/// There are no rooms yet, so none of them exists.
 fn refuse_muc(body: Bytes) -> Outcome {
     let name = MucBody::decode(body).ok().and_then(|body| body.muc_id?.name);
     let name: String = name.unwrap_or_default().chars().take(ECHO_LIMIT).collect();
@@ -186,6 +190,11 @@ mod tests {
             (SendError::EditFormat, (1, "Sorry, format is incorrect")),
             (SendError::EditDisabled, (1, "Sorry, edit is not available")),
             (SendError::GroupNotFound, (1, "group not found")),
+            (SendError::GroupDisabled, (1, "group is disabled")),
+            (SendError::NotMember, (1, "not in group or chatroom")),
+            (SendError::MutedHere, (15, "you were muted")),
+            (SendError::NotAllowed, (1, "not in group or chatroom white list")),
+            (SendError::DirectedLimit { limit: 20 }, (1, "limit directed users")),
             (SendError::Blocked, (1, "blocked")),
             (SendError::NotContacts, (1, "nonroster")),
             (SendError::Muted, (7, "user is mute")),

@@ -8,7 +8,6 @@ use crate::protocols::json::{
 };
 use bytes::Bytes;
 use meridian_link::{RouteTo, SendError, Submission};
-use meridian_types::ConversationKey;
 use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,9 +25,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     Ok(content) => content,
                     Err(text) => return self.mistake(Some(send.id.0), "bad_body", &text).await,
                 };
-                let parties = (&self.me, send.to.as_str());
+                let parties = (&self.me, send.chat, send.to.as_str());
                 let body = body::encode(About::Message, parties, Some(content), send.ext.as_ref());
-                let route = if send.online_only { RouteTo::OnlineOnly } else { RouteTo::Everyone };
+                let route = match (send.only, send.online_only) {
+                    (Some(members), _) => RouteTo::Members(members),
+                    (None, true) => RouteTo::OnlineOnly,
+                    (None, false) => RouteTo::Everyone,
+                };
                 self.submit(send.id, send.to, send.chat, body, (route, send.to_device));
                 Ok(())
             }
@@ -38,12 +41,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     Err(text) => return self.mistake(Some(edit.id.0), "bad_body", &text).await,
                 };
                 let about = About::Edit(edit.message.0);
-                let body = body::encode(about, (&self.me, &edit.to), Some(content), edit.ext.as_ref());
+                let parties = (&self.me, edit.chat, edit.to.as_str());
+                let body = body::encode(about, parties, Some(content), edit.ext.as_ref());
                 self.submit(edit.id, edit.to, edit.chat, body, (RouteTo::Everyone, None));
                 Ok(())
             }
             ClientFrame::Recall(recall) => {
-                let body = body::encode(About::Recall(recall.message.0), (&self.me, &recall.to), None, None);
+                let parties = (&self.me, recall.chat, recall.to.as_str());
+                let body = body::encode(About::Recall(recall.message.0), parties, None, None);
                 self.submit(recall.id, recall.to, recall.chat, body, (RouteTo::Everyone, None));
                 Ok(())
             }
@@ -57,16 +62,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                         return self.mistake(Some(receipt.id.0), "bad_frame", text).await;
                     }
                 };
-                let body = body::encode(about, (&self.me, &receipt.to), None, None);
-                self.submit(receipt.id, receipt.to, Chat::User, body, (RouteTo::Everyone, None));
+                let parties = (&self.me, receipt.chat, receipt.to.as_str());
+                let body = body::encode(about, parties, None, None);
+                self.submit(receipt.id, receipt.to, receipt.chat, body, (RouteTo::Everyone, None));
                 Ok(())
             }
             ClientFrame::Typing(typing) => {
                 let content = json!({ "type": "cmd", "action": TYPING });
                 let content = content.as_object().and_then(|content| body::read(content).ok());
-                let body = body::encode(About::Message, (&self.me, &typing.to), content, None);
+                let parties = (&self.me, typing.chat, typing.to.as_str());
+                let body = body::encode(About::Message, parties, content, None);
                 let submission =
-                    submission(clock(), typing.to, Chat::User, body, (RouteTo::OnlineOnly, None));
+                    submission(clock(), typing.to, typing.chat, body, (RouteTo::OnlineOnly, None));
                 // Nobody waits for it, and a lost one is no harm.
                 drop(self.link.send(submission));
                 Ok(())
@@ -76,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 Ok(())
             }
             ClientFrame::Ack(ack) => {
-                let conversation = ConversationKey::pair(&self.me, &ack.conversation.0);
+                let conversation = ack.conversation.key(&self.me);
                 if let Some(position) = self.queues.acknowledged(&conversation, ack.position.0) {
                     self.link.acknowledge(&conversation, position);
                 }

@@ -3,13 +3,13 @@
 use super::{End, Session, now};
 use crate::protocols::msync::{
     frame,
-    items::{Cursor, delivery, queue_name},
+    items::{Cursor, QueueName, conversation_of, delivery, queue_name},
     queues::{Answer, Live},
 };
 use futures_util::future::BoxFuture;
 use meridian_link::{Batch, LinkError, PullRequest, SessionEvent, Unread};
 use meridian_types::{
-    ConversationKey, Entry, Position, UserName,
+    ConversationKey, Entry, Position,
     msync::{Jid, MetaQueue},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -76,8 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     }
 
     pub(super) async fn pull(&mut self, queue: Jid, key: Option<u64>) -> Result<(), End> {
-        let conversation =
-            UserName::parse(queue.name()).ok().map(|peer| ConversationKey::pair(&self.me.user, &peer));
+        let conversation = conversation_of(&self.me, &queue);
         let Some(conversation) = conversation.filter(|conversation| self.queues.knows(conversation)) else {
             // Nothing is known of it, so it is caught up, or never was a queue of this person.
             return self.feed("drained", frame::drained(queue)).await;
@@ -249,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn deliver<'a>(
         &mut self,
         conversation: &ConversationKey,
-        queue: &UserName,
+        queue: &QueueName,
         entries: impl Iterator<Item = &'a Entry> + Clone,
         position: Position,
     ) -> Result<(), End> {
@@ -332,7 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn jid(&self, user: &UserName) -> Jid {
-        frame::user_jid(self.me.app.as_str(), user.as_str())
+    fn jid(&self, queue: &QueueName) -> Jid {
+        queue.jid(self.me.app.as_str())
     }
 }
