@@ -64,6 +64,12 @@ impl Params {
     }
 }
 
+impl Params {
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| *key == name)
+    }
+}
+
 /// A request to an app, after the checks that the table asks for.
 #[derive(Debug)]
 pub(crate) struct Call {

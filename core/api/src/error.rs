@@ -3,7 +3,7 @@
 //! Clients compare some of these texts (see the tests), so they are copied from the published documentation.
 
 use http::StatusCode;
-use meridian_chat::{ChatError, TokenError};
+use meridian_chat::{ChatError, MucError, TokenError};
 use meridian_types::{NameError, UserName};
 use std::borrow::Cow;
 
@@ -115,7 +115,65 @@ impl ApiError {
         }
     }
 
-    fn forbidden(description: impl Into<Cow<'static, str>>) -> Self {
+    /// Errors about a group; `by_user` when a client reads it.
+    pub(crate) fn from_group(error: &MucError, id: &str, by_user: bool) -> Self {
+        match error {
+            MucError::NotFound => Self::group_not_found(id),
+            MucError::Exists => Self::illegal_argument(format!("groupid {} exists already", Excerpt(id))),
+            MucError::Id => Self::illegal_argument("groupid is not legal"),
+            MucError::Disabled => Self::forbidden("can not operate this group, reason: group is disabled"),
+            MucError::NotPermitted { .. } => Self::forbidden("user has no permission to operate this group"),
+            MucError::NotMember { user } => {
+                Self::forbidden(format!("users [{user}] are not members of this group!"))
+            }
+            MucError::AlreadyMember { user } => Self::forbidden(format!(
+                "can not join this group, reason:user: {user} already in group: {}",
+                Excerpt(id)
+            )),
+            MucError::Blocked { user } => Self::forbidden(format!(
+                "can not join this group, reason:user: {user} is in the blacklist of group: {}",
+                Excerpt(id)
+            )),
+            MucError::NoUser { .. } if by_user => ChatError::UserNotFound.into(),
+            MucError::NoUser { user } => Self::illegal_argument(format!("group member {user} doesn't exist")),
+            MucError::Owner | MucError::OwnerLeaves => Self::forbidden("forbidden operation on group owner!"),
+            MucError::SameOwner => Self::forbidden("new owner and old owner are the same"),
+            MucError::Full => Self::forbidden("group member list is full!"),
+            MucError::TooManyAdmins { limit } => {
+                Self::forbidden(format!("the group has {limit} admins, as many as it may have"))
+            }
+            MucError::SizeLimit { limit } => {
+                Self::forbidden(format!("members size is greater than max user size !: {limit}"))
+            }
+            MucError::SizeBelow { .. } => {
+                Self::illegal_argument("maxusers is less than the number of members")
+            }
+            MucError::JoinedLimit { user, .. } => Self::forbidden(format!(
+                "can not join this group, reason: user {user} has joined too many groups/chatroom!"
+            )),
+            MucError::GroupLimit { .. } => {
+                Self::forbidden("this appKey has create too many groups/chatrooms!")
+            }
+            MucError::NotPublic => Self::forbidden("the group is not public"),
+            MucError::NoInvitation => Self::forbidden("there is no invitation"),
+            MucError::NoApplication => Self::forbidden("there is no application"),
+            MucError::NoFile => Self::not_found(),
+            MucError::AttributesTooLarge { limit } => {
+                let text = format!("the attributes of a member are larger than {limit} bytes");
+                Self::illegal_argument(text).with_code(60006)
+            }
+            MucError::DirectedLimit { limit } => {
+                Self::illegal_argument(format!("users must be 1 to {limit} members"))
+            }
+            _ => Self::forbidden(error.to_string()),
+        }
+    }
+
+    pub(crate) fn with_code(self, code: u32) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    pub(crate) fn forbidden(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden_op", description)
     }
 
@@ -244,6 +302,7 @@ impl From<ChatError> for ApiError {
             ChatError::Oneself => Self::illegal_argument("this cannot be done to oneself"),
             ChatError::Blocked => Self::forbidden("blocked"),
             ChatError::Muted => Self::forbidden("user is mute"),
+            ChatError::Muc(error) => Self::from_group(error, "", false),
             ChatError::NoInvitation => Self::forbidden("there is no invitation"),
             ChatError::NotContacts => {
                 Self::illegal_argument("updateRemark | they are not friends, please add as a friend first.")

@@ -9,6 +9,7 @@ mod discovery;
 mod envelope;
 mod error;
 mod files;
+mod groups;
 mod handlers;
 mod messages;
 mod openapi;

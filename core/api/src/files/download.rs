@@ -61,7 +61,8 @@ async fn check_access(call: &Call, file: &FileRecord) -> Result<(), ApiError> {
     }
 }
 
-async fn content(call: &Call, file: &FileRecord) -> Answer {
+/// The bytes, or a stretch of them.
+pub(crate) async fn content(call: &Call, file: &FileRecord) -> Answer {
     let unchanged = match call.request.header(header::IF_RANGE.as_str()) {
         None => true,
         Some(condition) => condition == etag(file),

@@ -26,6 +26,18 @@ const MAX_NAME: usize = 255;
 const MAX_SIDE: u32 = 1024;
 
 pub(crate) async fn upload(call: Call, body: Body) -> Answer {
+    let record = store_form(&call, body).await?;
+    let entity = json!({
+        "uuid": record.uuid,
+        "type": "chatfile",
+        "share-secret": record.share_secret,
+        "file-metadata": { "content-length": record.size, "content-type": record.content_type },
+    });
+    Ok(Envelope::full(&call, "/chatfiles").entities(vec![entity]).into_response())
+}
+
+/// Stores the file of a form.
+pub(crate) async fn store_form(call: &Call, body: Body) -> Result<FileRecord, ApiError> {
     let limit = call.app.settings.file_limit;
     let form_limit = limit.saturating_add(FORM_OVERHEAD);
     let content_type = call.request.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -45,14 +57,7 @@ pub(crate) async fn upload(call: Call, body: Body) -> Answer {
         limit,
         by_user,
     };
-    let record = receive(&call, &mut form).await?;
-    let entity = json!({
-        "uuid": record.uuid,
-        "type": "chatfile",
-        "share-secret": record.share_secret,
-        "file-metadata": { "content-length": record.size, "content-type": record.content_type },
-    });
-    Ok(Envelope::full(&call, "/chatfiles").entities(vec![entity]).into_response())
+    receive(call, &mut form).await
 }
 
 /// A multipart body while it arrives.

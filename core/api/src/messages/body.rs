@@ -6,8 +6,9 @@
 use super::key_value::key_value;
 use crate::error::ApiError;
 use bytes::Bytes;
+use meridian_chat::Target;
 use meridian_types::{
-    UserName,
+    MucKind, UserName,
     msync::{
         Jid, KeyValue, MessageBody,
         message_body::{
@@ -53,13 +54,18 @@ impl Draft {
         Ok(Self { content, ext })
     }
 
-    /// The serialised message from one user to another.
-    pub(crate) fn encode(&self, from: &UserName, to: &UserName) -> Bytes {
-        let jid = |name: &UserName| Jid { name: Some(name.as_str().to_owned()), ..Jid::default() };
+    /// The serialised message of a user.
+    pub(crate) fn encode(&self, from: &UserName, to: &Target) -> Bytes {
+        let jid = |name: String| Jid { name: Some(name), ..Jid::default() };
+        let kind = match to {
+            Target::User(_) => message_body::Type::Chat,
+            Target::Muc(id) if id.kind() == MucKind::Room => message_body::Type::Chatroom,
+            Target::Muc(_) => message_body::Type::Groupchat,
+        };
         let message = MessageBody {
-            r#type: Some(message_body::Type::Chat.into()),
-            from: Some(jid(from)),
-            to: Some(jid(to)),
+            r#type: Some(kind.into()),
+            from: Some(jid(from.to_string())),
+            to: Some(jid(to.to_string())),
             contents: vec![self.content.clone()],
             ext: self.ext.clone(),
             ..MessageBody::default()

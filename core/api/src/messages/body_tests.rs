@@ -6,7 +6,7 @@ use serde_json::json;
 fn sent(kind: &str, body: Value) -> Content {
     let draft = Draft::parse(kind, body.as_object().unwrap(), None).unwrap();
     let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
-    let mut message = MessageBody::decode(draft.encode(&alice, &bob)).unwrap();
+    let mut message = MessageBody::decode(draft.encode(&alice, &Target::User(bob))).unwrap();
     assert_eq!(message.r#type, Some(message_body::Type::Chat as i32));
     assert_eq!(message.from.unwrap(), Jid { name: Some("alice".into()), ..Jid::default() });
     assert_eq!(message.to.unwrap(), Jid { name: Some("bob".into()), ..Jid::default() });

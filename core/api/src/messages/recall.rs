@@ -11,8 +11,8 @@ use crate::{
     handlers::Answer,
     service::Body,
 };
-use meridian_chat::{RecallOutcome, RecallRequest};
-use meridian_types::{MessageId, UserName};
+use meridian_chat::{RecallOutcome, RecallRequest, Target};
+use meridian_types::{MessageId, MucId, UserName};
 use serde_json::{Map, Value, json};
 
 /// Recalls of one call; so many fit in the size limit of a body anyway.
@@ -27,7 +27,7 @@ pub(crate) async fn recall(call: Call, body: Body) -> Answer {
     let word = order.run(&call).await?;
     let data = json!({
         "recalled": word,
-        "chattype": "chat",
+        "chattype": order.chat_type,
         "from": order.from.as_str(),
         "to": order.to_text,
         "msg_id": order.id_text,
@@ -61,6 +61,7 @@ pub(crate) async fn recall_many(call: Call, body: Body) -> Answer {
 #[derive(Debug)]
 struct Order {
     id_text: String,
+    chat_type: &'static str,
     to_text: String,
     from: UserName,
     force: bool,
@@ -68,17 +69,16 @@ struct Order {
 
 impl Order {
     fn parse(fields: &Fields) -> Result<Self, ApiError> {
-        match body_reader::text(fields, "chat_type")? {
-            Some("chat") => {}
-            Some("groupchat" | "chatroom") => {
-                return Err(ApiError::not_implemented("recalling in groups and rooms"));
-            }
+        let chat_type = match body_reader::text(fields, "chat_type")? {
+            Some("chat") => "chat",
+            Some("groupchat") => "groupchat",
+            Some("chatroom") => return Err(ApiError::not_implemented("recalling in rooms")),
             _ => {
                 return Err(ApiError::illegal_argument(
                     "chat_type can only be 'chat', 'groupchat' or 'chatroom'",
                 ));
             }
-        }
+        };
         let id_text = match fields.get("msg_id") {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -86,14 +86,17 @@ impl Order {
         };
         let to = body_reader::text(fields, "to")?.filter(|text| !text.is_empty());
         let to_text = to.ok_or_else(|| ApiError::illegal_argument("to is required"))?.to_owned();
-        Ok(Self { id_text, to_text, from: sender(fields)?, force: body_reader::flag(fields, "force")? })
+        let (from, force) = (sender(fields)?, body_reader::flag(fields, "force")?);
+        Ok(Self { id_text, chat_type, to_text, from, force })
     }
 
     /// Runs the recall; the documented word for what became of it.
     async fn run(&self, call: &Call) -> Result<&'static str, ApiError> {
-        let Ok(to) = UserName::parse(&self.to_text) else {
-            return word(RecallOutcome::NoConversation);
+        let to = match self.chat_type {
+            "chat" => UserName::parse(&self.to_text).ok().map(Target::User),
+            _ => MucId::parse(&self.to_text).map(Target::Muc),
         };
+        let Some(to) = to else { return word(RecallOutcome::NoConversation) };
         let Ok(id) = self.id_text.parse() else {
             return word(RecallOutcome::NotFound);
         };
@@ -138,7 +141,9 @@ mod tests {
         assert_eq!(status(json!({"to": "bob", "chat_type": "chat"})), 400);
         assert_eq!(status(json!({"msg_id": "1", "to": "bob"})), 400);
         assert_eq!(status(json!({"msg_id": "1", "to": "bob", "chat_type": "x"})), 400);
-        assert_eq!(status(json!({"msg_id": "1", "to": "1", "chat_type": "groupchat"})), 501);
+        assert_eq!(status(json!({"msg_id": "1", "to": "1", "chat_type": "chatroom"})), 501);
+        let order = read(json!({"msg_id": "1", "to": "7", "chat_type": "groupchat"})).unwrap();
+        assert_eq!(order.chat_type, "groupchat");
     }
 
     #[test]

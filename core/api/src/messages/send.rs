@@ -1,4 +1,4 @@
-//! Sends to users: `POST /messages/users`, and the older `POST /messages`.
+//! Sends to users and groups: `POST /messages/users`, `/chatgroups`, `/chatgroups/users`, and the older `POST /messages`.
 
 use super::body::Draft;
 use crate::{
@@ -7,16 +7,19 @@ use crate::{
     envelope::Envelope,
     error::ApiError,
     handlers::Answer,
+    people::names,
     rate::Group,
     service::Body,
 };
 use futures_util::{StreamExt, stream};
-use meridian_chat::OutgoingMessage;
-use meridian_types::{MessageId, Millis, UserName};
+use meridian_chat::{ChatError, OutgoingMessage, Target};
+use meridian_types::{MessageId, Millis, MucId, MucKind, UserName};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 const MAX_TARGETS: usize = 600;
+const MAX_GROUPS: usize = 3;
+const MAX_MEMBERS: usize = 20;
 /// Sends of one call that run at once: enough to fill a group commit, small beside the queues of the writers.
 const PARALLEL: usize = 64;
 /// The end of the year 9999, in milliseconds.
@@ -31,7 +34,9 @@ type Fields = Map<String, Value>;
 struct Order {
     from: UserName,
     /// Each with the text that the caller used.
-    to: Vec<(String, UserName)>,
+    to: Vec<(String, Target)>,
+    /// Only these members of a group.
+    only: Vec<UserName>,
     draft: Draft,
     sync_device: bool,
     online_only: bool,
@@ -41,36 +46,68 @@ struct Order {
 /// `POST /messages/users`
 pub(crate) async fn send(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    let order = order(&fields, ("to", Kind::Users), draft(&fields)?)?;
+    give(&call, "/messages/users", order).await
+}
+
+/// `POST /messages/chatgroups`
+pub(crate) async fn send_to_groups(call: Call, body: Body) -> Answer {
+    let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    let order = order(&fields, ("to", Kind::Groups), draft(&fields)?)?;
+    give(&call, "/messages/chatgroups", order).await
+}
+
+/// `POST /messages/chatgroups/users`: to some members of one group.
+pub(crate) async fn send_to_members(call: Call, body: Body) -> Answer {
+    let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    let mut order = order(&fields, ("to", Kind::Groups), draft(&fields)?)?;
+    if order.to.len() != 1 {
+        return Err(ApiError::illegal_argument("to must be a list of one group"));
+    }
+    order.only = names(fields.get("users"), "users", MAX_MEMBERS)?;
+    give(&call, "/messages/chatgroups/users", order).await
+}
+
+fn draft(fields: &Fields) -> Result<Draft, ApiError> {
     let kind =
-        body_reader::text(&fields, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
+        body_reader::text(fields, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
     let Some(body) = fields.get("body").and_then(Value::as_object) else {
         return Err(ApiError::illegal_argument("body is required"));
     };
-    let order = order(&fields, "to", Draft::parse(kind, body, fields.get("ext"))?)?;
-    let sent = deliver(&call, order).await?;
+    Draft::parse(kind, body, fields.get("ext"))
+}
+
+async fn give(call: &Call, path: &str, order: Order) -> Answer {
+    let sent = deliver(call, order).await?;
     let data = sent.ids.into_iter().map(|(to, id)| (to, Value::from(id.to_string()))).collect::<Fields>();
-    Ok(answer(&call, "/messages/users", data, sent.failed))
+    Ok(answer(call, path, data, sent.failed))
+}
+
+/// What targets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Users,
+    Groups,
 }
 
 /// `POST /messages`, with the ids only when `useMsgId=true`.
 pub(crate) async fn send_legacy(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
-    match body_reader::text(&fields, "target_type")? {
-        Some("users") => {}
-        Some("chatgroups" | "chatrooms") => {
-            return Err(ApiError::not_implemented("sending to groups and rooms"));
-        }
+    let targets = match body_reader::text(&fields, "target_type")? {
+        Some("users") => Kind::Users,
+        Some("chatgroups") => Kind::Groups,
+        Some("chatrooms") => return Err(ApiError::not_implemented("sending to rooms")),
         _ => {
             let text = "target_type can only be 'users' or 'chatgroups' or 'chatrooms'";
             return Err(ApiError::illegal_argument(text));
         }
-    }
+    };
     let Some(message) = fields.get("msg").and_then(Value::as_object) else {
         return Err(ApiError::illegal_argument("msg is required"));
     };
     let kind =
         body_reader::text(message, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
-    let order = order(&fields, "target", Draft::parse(kind, message, fields.get("ext"))?)?;
+    let order = order(&fields, ("target", targets), Draft::parse(kind, message, fields.get("ext"))?)?;
     let sent = deliver(&call, order).await?;
     let with_ids = call.request.query.is_true("useMsgId");
     let word = |id: MessageId| if with_ids { id.to_string() } else { "success".to_owned() };
@@ -85,7 +122,7 @@ fn answer(call: &Call, path: &str, data: Fields, failed: Fields) -> http::Respon
     envelope.into_response()
 }
 
-fn order(fields: &Fields, targets: &str, draft: Draft) -> Result<Order, ApiError> {
+fn order(fields: &Fields, (name, kind): (&str, Kind), draft: Draft) -> Result<Order, ApiError> {
     let online_only = match body_reader::text(fields, "routetype")? {
         None | Some("" | "ROUTE_ALL") => false,
         Some("ROUTE_ONLINE") => true,
@@ -93,7 +130,8 @@ fn order(fields: &Fields, targets: &str, draft: Draft) -> Result<Order, ApiError
     };
     Ok(Order {
         from: sender(fields)?,
-        to: receivers(fields, targets)?,
+        to: receivers(fields, name, kind)?,
+        only: Vec::new(),
         draft,
         sync_device: body_reader::flag(fields, "sync_device")?,
         online_only,
@@ -122,22 +160,34 @@ pub(crate) fn sender(fields: &Fields) -> Result<UserName, ApiError> {
     UserName::parse(text).map_err(|error| ApiError::user_name(text, error))
 }
 
-fn receivers(fields: &Fields, name: &str) -> Result<Vec<(String, UserName)>, ApiError> {
+fn receivers(fields: &Fields, name: &str, kind: Kind) -> Result<Vec<(String, Target)>, ApiError> {
+    let (what, limit) = match kind {
+        Kind::Users => ("users", MAX_TARGETS),
+        Kind::Groups => ("groups", MAX_GROUPS),
+    };
     let Some(targets) = fields.get(name).and_then(Value::as_array).filter(|targets| !targets.is_empty())
     else {
-        return Err(ApiError::illegal_argument(format!("{name} must be a list of users")));
+        return Err(ApiError::illegal_argument(format!("{name} must be a list of {what}")));
     };
-    if targets.len() > MAX_TARGETS {
-        return Err(ApiError::illegal_argument(format!("{name} has more than {MAX_TARGETS} users")));
+    if targets.len() > limit {
+        return Err(ApiError::illegal_argument(format!("{name} has more than {limit} {what}")));
     }
+    let mut receivers: Vec<(String, Target)> = Vec::with_capacity(targets.len());
     let mut seen = HashSet::new();
-    let mut receivers = Vec::with_capacity(targets.len());
     for target in targets {
         let text =
             target.as_str().ok_or_else(|| ApiError::illegal_argument(format!("{name} must be strings")))?;
-        let user = UserName::parse(text).map_err(|error| ApiError::user_name(text, error))?;
-        if seen.insert(user.clone()) {
-            receivers.push((text.to_owned(), user));
+        let target = match kind {
+            Kind::Users => {
+                Target::User(UserName::parse(text).map_err(|error| ApiError::user_name(text, error))?)
+            }
+            Kind::Groups => {
+                let id = MucId::parse(text).filter(|id| id.kind() != MucKind::Room);
+                Target::Muc(id.ok_or_else(|| ApiError::group_not_found(text))?)
+            }
+        };
+        if seen.insert(target.to_string()) {
+            receivers.push((text.to_owned(), target));
         }
     }
     Ok(receivers)
@@ -149,25 +199,38 @@ struct Sent {
     failed: Fields,
 }
 
+fn send_error(error: ChatError, to: &str) -> ApiError {
+    match error {
+        ChatError::Muc(error) => ApiError::from_group(&error, to, false),
+        other => other.into(),
+    }
+}
+
 /// Sends to everybody. An error only when nobody was reached: what was sent cannot be taken back.
 async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
-    if let Some(group) = Group::named("messages-users") {
+    let rate = match order.to.first() {
+        Some((_, Target::Muc(_))) => "messages-groups",
+        _ => "messages-users",
+    };
+    if let Some(group) = Group::named(rate) {
         let extra = u32::try_from(order.to.len() - 1).unwrap_or(u32::MAX);
         call.charge(group, extra).await?;
     }
-    let Order { from, to, draft, sync_device, online_only, at } = order;
-    let (from, draft) = (&from, &draft);
+    let Order { from, to, only, draft, sync_device, online_only, at } = order;
+    let (from, draft, only) = (&from, &draft, &only);
     let mut outcomes = stream::iter(to)
         .map(|(text, to)| async move {
             let message = OutgoingMessage {
                 from: from.clone(),
                 body: draft.encode(from, &to),
                 to,
+                only: only.clone(),
                 sync_device,
                 online_only,
                 at,
             };
-            (text, call.state.chat.send(&call.app, message).await)
+            let sent = call.state.chat.send(&call.app, message).await;
+            (text.clone(), sent.map_err(|error| send_error(error, &text)))
         })
         .buffered(PARALLEL);
     let mut sent = Sent { ids: Vec::new(), failed: Fields::new() };
@@ -176,7 +239,6 @@ async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
         match outcome {
             Ok(id) => sent.ids.push((to, id)),
             Err(error) => {
-                let error = ApiError::from(error);
                 sent.failed.insert(to, error.error.into());
                 first_error.get_or_insert(error);
             }
@@ -196,7 +258,8 @@ mod tests {
     fn read(value: Value) -> Result<Order, String> {
         let body = json!({"msg": "hi"});
         let draft = Draft::parse("txt", body.as_object().unwrap(), None).unwrap();
-        order(value.as_object().unwrap(), "to", draft).map_err(|error| error.description.into_owned())
+        order(value.as_object().unwrap(), ("to", Kind::Users), draft)
+            .map_err(|error| error.description.into_owned())
     }
 
     #[test]
@@ -205,8 +268,8 @@ mod tests {
             "routetype": "ROUTE_ONLINE", "msg_timestamp": "1700000000000"}))
         .unwrap();
         assert_eq!(order.from.as_str(), "alice");
-        let texts: Vec<_> = order.to.iter().map(|(text, user)| (text.as_str(), user.as_str())).collect();
-        assert_eq!(texts, [("Bob", "bob"), ("carl", "carl")]);
+        let texts: Vec<_> = order.to.iter().map(|(text, to)| (text.as_str(), to.to_string())).collect();
+        assert_eq!(texts, [("Bob", "bob".to_owned()), ("carl", "carl".to_owned())]);
         assert!(order.sync_device && order.online_only);
         assert_eq!(order.at, Some(Millis(1_700_000_000_000)));
 

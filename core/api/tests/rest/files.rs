@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::{io::Cursor, ops::Range, sync::Arc};
 
 /// A form with the file first and the other parts after it, as browsers build it.
-fn form(name: &str, kind: &str, content: &[u8], others: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn form(name: &str, kind: &str, content: &[u8], others: &[(&str, &str)]) -> Vec<u8> {
     let mut form = format!(
         "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n"
     )

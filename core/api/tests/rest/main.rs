@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod files;
+mod groups;
 mod messages;
 mod metrics;
 mod people;
@@ -9,3 +10,4 @@ mod pipeline;
 mod server;
 mod tokens;
 mod users;
+mod world;

@@ -1,13 +1,14 @@
 //! Every route of the areas around a person: what it answers, and each error that is documented for it. The list at the end
 //! makes sure that none is forgotten.
 
-use crate::server::{Answer, Server, whole};
-use http::{Method, Request};
+use crate::{
+    server::whole,
+    world::{Alice, App, Bob, Who, World},
+};
+use http::Request;
 use meridian_chat::AppSettings;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Mutex};
 
-const TABLE: &str = include_str!("../../routes.tsv");
 const AREAS: [&str; 7] = ["attributes", "auth", "contacts", "mutes", "presence", "push", "users"];
 /// Built and tested before, with files of their own.
 const ELSEWHERE: [&str; 21] = [
@@ -33,97 +34,6 @@ const ELSEWHERE: [&str; 21] = [
     "GET /{org}/{app}/users/{username}/resources",
     "GET /{org}/{app}/users/{username}/status",
 ];
-
-/// A server with people, and a book of what was called.
-struct World {
-    server: Server,
-    alice: String,
-    bob: String,
-    called: Mutex<BTreeSet<String>>,
-}
-
-/// Whose bearer.
-#[derive(Clone, Copy)]
-enum Who {
-    App,
-    Alice,
-    Bob,
-}
-use Who::{Alice, App, Bob};
-
-impl World {
-    async fn new() -> Self {
-        Self::with(AppSettings { rate_factor: 0, ..AppSettings::default() }).await
-    }
-
-    async fn with(settings: AppSettings) -> Self {
-        let server = Server::with(settings).await;
-        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-        server.user("carol").await;
-        Self { server, alice, bob, called: Mutex::default() }
-    }
-
-    fn bearer(&self, who: Who) -> &str {
-        match who {
-            App => &self.server.token,
-            Alice => &self.alice,
-            Bob => &self.bob,
-        }
-    }
-
-    async fn call(&self, who: Who, method: &str, path: &str, body: Value) -> Answer {
-        let route = path.split('?').next().unwrap();
-        self.called.lock().unwrap().insert(format!("{method} {route}"));
-        let method: Method = method.parse().unwrap();
-        self.server
-            .call(method, path, Some(self.bearer(who)), Some(body).filter(|body| !body.is_null()))
-            .await
-    }
-
-    /// A success.
-    async fn ok(&self, who: Who, method: &str, path: &str, body: Value) -> Value {
-        let answer = self.call(who, method, path, body).await;
-        assert_eq!(answer.status, 200, "{method} {path}: {}", String::from_utf8_lossy(&answer.bytes));
-        answer.json()
-    }
-
-    async fn fails(
-        &self,
-        (who, method, path): (Who, &str, &str),
-        body: Value,
-        (status, error, text): (u16, &str, &str),
-    ) {
-        self.call(who, method, path, body).await.is_error(status, error, text);
-    }
-
-    /// Fails when a route of these areas was never called.
-    fn check_all(&self, others: &[&Self]) {
-        let mut called = self.called.lock().unwrap().clone();
-        others.iter().for_each(|other| called.extend(other.called.lock().unwrap().clone()));
-        let fits = |template: &str, path: &str| {
-            let (template, path): (Vec<_>, Vec<_>) =
-                (template.split('/').collect(), path.split('/').collect());
-            template.len() == path.len()
-                && template.iter().zip(&path).all(|(part, value)| part.starts_with('{') || part == value)
-        };
-        let mut forgotten = Vec::new();
-        for row in TABLE.lines().skip(1) {
-            let columns: Vec<&str> = row.split('\t').collect();
-            let (route, area) = (format!("{} {}", columns[0], columns[1]), columns[3]);
-            if !AREAS.contains(&area) || ELSEWHERE.contains(&route.as_str()) {
-                continue;
-            }
-            assert_ne!(columns[5], "-", "{route} is not built");
-            let template = route.replacen("/{org}/{app}", "", 1);
-            // A path may fit a route with parameters and one with fixed words: the fixed one was meant.
-            let is_called = called.iter().any(|path| fits(&template, path));
-            if !is_called {
-                forgotten.push(route);
-            }
-        }
-        assert!(forgotten.is_empty(), "no test calls {forgotten:#?}");
-    }
-}
 
 const NO_USER: (u16, &str, &str) = (404, "service_resource_not_found", "Service resource not found");
 
@@ -238,7 +148,7 @@ async fn blocks(world: &World) {
 
 async fn attributes(world: &World) {
     let form = async |who: Who, path: &str, kind: &str, text: &str| {
-        world.called.lock().unwrap().insert(format!("PUT {path}"));
+        world.note("PUT", path);
         let request = Request::builder().method("PUT").uri(format!("/demo/chat{path}"));
         let request = request.header("authorization", format!("Bearer {}", world.bearer(who)));
         world.server.raw(request.header("content-type", kind).body(whole(text.to_owned())).unwrap()).await
@@ -492,7 +402,7 @@ async fn every_route_around_a_person_answers_as_documented() {
     push(&world).await;
     silent_mode(&world).await;
     clients(&world).await;
-    world.check_all(&[]);
+    world.check_all(&[], &AREAS, &ELSEWHERE);
 }
 
 #[tokio::test]

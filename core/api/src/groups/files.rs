@@ -1,0 +1,96 @@
+//! The files that a group shares.
+
+use super::{act_on_one, asker, details::page, failure, group_id, seen, seen_inside};
+use crate::{
+    call::Call,
+    envelope::Envelope,
+    error::ApiError,
+    files::{download, upload},
+    handlers::Answer,
+    service::Body,
+};
+use http::header;
+use meridian_chat::{GroupAction, GroupFile, MucError, Role};
+use meridian_types::{Millis, MucId};
+use serde_json::{Value, json};
+
+const PAGE: usize = 1000;
+
+fn path(id: MucId) -> String {
+    format!("/chatgroups/{id}/share_files")
+}
+
+fn entity(call: &Call, id: MucId, file: &GroupFile) -> Value {
+    let url = format!(
+        "{}://{}/{}/{}",
+        call.request.scheme(),
+        call.request.host(),
+        call.app.key.org(),
+        call.app.key.app()
+    );
+    json!({
+        "file_id": file.file,
+        "file_name": file.name,
+        "file_owner": file.owner.as_str(),
+        "file_size": file.size,
+        "created": file.created.0,
+        "group_id": id.to_string(),
+        "file_url": format!("{url}{}/{}", path(id), file.file),
+    })
+}
+
+/// `GET /chatgroups/{group}/share_files`
+pub(crate) async fn list(call: Call, _body: Body) -> Answer {
+    let id = group_id(&call)?;
+    seen_inside(&call, id).await?;
+    let (skip, limit) = page(&call, 1, PAGE, PAGE)?;
+    let files = call.state.chat.group_files(&call.app, id).await?;
+    let rows: Vec<Value> = files.iter().skip(skip).take(limit).map(|file| entity(&call, id, file)).collect();
+    let count = rows.len();
+    Ok(Envelope::full(&call, &path(id)).data(rows).count(count).params().into_response())
+}
+
+/// `POST /chatgroups/{group}/share_files`
+pub(crate) async fn add(call: Call, body: Body) -> Answer {
+    let id = group_id(&call)?;
+    let group = seen(&call, id).await?;
+    if group.role < Role::Member {
+        return Err(failure(&call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
+    }
+    let record = upload::store_form(&call, body).await?;
+    let owner = asker(&call).cloned().unwrap_or(group.info.owner);
+    let file = GroupFile {
+        file: record.uuid.clone(),
+        name: record.name.clone(),
+        owner,
+        size: record.size,
+        created: Millis(record.created),
+    };
+    act_on_one(&call, id, GroupAction::AddFile(file.clone())).await?;
+    Ok(Envelope::full(&call, &path(id)).data(entity(&call, id, &file)).into_response())
+}
+
+/// `GET /chatgroups/{group}/share_files/{file}`: the bytes, or for who wants JSON what is known of it.
+pub(crate) async fn get(call: Call, _body: Body) -> Answer {
+    let id = group_id(&call)?;
+    let group = seen(&call, id).await?;
+    if group.role < Role::Member {
+        return Err(failure(&call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
+    }
+    let file = call.state.chat.group_file(&call.app, id, call.param("file")).await;
+    let file = file.map_err(failure(&call, id))?;
+    if call.request.header(header::ACCEPT.as_str()).is_some_and(|kinds| kinds.contains("application/json")) {
+        return Ok(Envelope::full(&call, &path(id)).data(entity(&call, id, &file)).into_response());
+    }
+    let record = call.state.chat.file(&call.app, &file.file).await?.ok_or_else(ApiError::not_found)?;
+    download::content(&call, &record).await
+}
+
+/// `DELETE /chatgroups/{group}/share_files/{file}`
+pub(crate) async fn remove(call: Call, _body: Body) -> Answer {
+    let id = group_id(&call)?;
+    let file = call.param("file").to_owned();
+    act_on_one(&call, id, GroupAction::RemoveFile(file.clone())).await?;
+    let data = json!({ "group_id": id.to_string(), "file_id": file, "result": true });
+    Ok(Envelope::full(&call, &path(id)).data(data).into_response())
+}

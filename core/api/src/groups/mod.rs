@@ -1,0 +1,153 @@
+//! Groups: what they are, who is in, who may do what.
+
+pub(crate) mod create;
+pub(crate) mod details;
+pub(crate) mod extras;
+pub(crate) mod files;
+pub(crate) mod joining;
+pub(crate) mod lists;
+pub(crate) mod members;
+pub(crate) mod speech;
+pub(crate) mod update;
+
+use crate::{call::Call, error::ApiError, people::device};
+use meridian_chat::{Actor, ChatError, GroupAction, GroupEntry, Identity, MucError, Outcome, Role};
+use meridian_types::{MucId, MucKind, UserName};
+use serde_json::{Map, Value, json};
+
+pub(crate) type Fields = Map<String, Value>;
+
+/// The group that the path names.
+fn group_id(call: &Call) -> Result<MucId, ApiError> {
+    let text = call.param("group");
+    let id = MucId::parse(text).filter(|id| id.kind() == MucKind::Group);
+    id.ok_or_else(|| ApiError::group_not_found(text))
+}
+
+/// The user who calls; `None` for the app.
+fn asker(call: &Call) -> Option<&UserName> {
+    match &call.caller {
+        Some(Identity::User(user)) => Some(user),
+        _ => None,
+    }
+}
+
+fn actor(call: &Call) -> Actor {
+    Actor { user: asker(call).cloned(), device: device(call) }
+}
+
+/// An error in the words for groups.
+fn failure(call: &Call, id: MucId) -> impl Fn(ChatError) -> ApiError {
+    let by_user = asker(call).is_some();
+    move |error| match error {
+        ChatError::Muc(error) => ApiError::from_group(&error, &id.to_string(), by_user),
+        other => other.into(),
+    }
+}
+
+async fn act(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<Outcome>, ApiError> {
+    let acted = call.state.chat.manage_group(&call.app, id, actor(call), action).await;
+    acted.map_err(failure(call, id))
+}
+
+/// Like [`act`], for one person: their failure is that of the call.
+async fn act_on_one(call: &Call, id: MucId, action: GroupAction) -> Result<(), ApiError> {
+    let outcomes = act(call, id, action).await?;
+    match outcomes.into_iter().find_map(|outcome| outcome.error) {
+        Some(error) => Err(failure(call, id)(error.into())),
+        None => Ok(()),
+    }
+}
+
+/// Like [`act`], for several: when all have failed, the call has.
+async fn act_on_some(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<Outcome>, ApiError> {
+    let outcomes = act(call, id, action).await?;
+    match outcomes.iter().all(|outcome| outcome.error.is_some()) {
+        true => match outcomes.into_iter().find_map(|outcome| outcome.error) {
+            Some(error) => Err(failure(call, id)(error.into())),
+            None => Ok(Vec::new()),
+        },
+        false => Ok(outcomes),
+    }
+}
+
+/// A group as the caller sees it.
+async fn seen(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
+    call.state.chat.group(&call.app, id, asker(call)).await.map_err(failure(call, id))
+}
+
+/// The same, where a private group shows nothing to those who are not in.
+async fn seen_inside(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
+    let group = seen(call, id).await?;
+    if group.role == Role::Outsider && !group.info.public {
+        return Err(failure(call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
+    }
+    Ok(group)
+}
+
+/// The people whom a path segment names: one, or several with commas.
+fn people(call: &Call, name: &str, limit: usize) -> Result<Vec<UserName>, ApiError> {
+    let mut people = Vec::new();
+    for text in call.param(name).split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        let user = UserName::parse(text).map_err(|_| ChatError::UserNotFound)?;
+        if !people.contains(&user) {
+            people.push(user);
+        }
+    }
+    if people.is_empty() || people.len() > limit {
+        return Err(ApiError::illegal_argument(format!("1 to {limit} users must be named")));
+    }
+    Ok(people)
+}
+
+fn is_list(call: &Call, name: &str) -> bool {
+    call.param(name).contains(',')
+}
+
+/// What became of somebody, as batches say it.
+fn result(action: &str, id: MucId, outcome: &Outcome) -> Value {
+    let mut row = json!({
+        "result": outcome.error.is_none(),
+        "action": action,
+        "user": outcome.user.as_str(),
+        "groupid": id.to_string(),
+    });
+    if let Some(error) = &outcome.error {
+        row["reason"] = ApiError::from_group(error, &id.to_string(), false).description.as_ref().into();
+    }
+    row
+}
+
+fn results(action: &str, id: MucId, outcomes: &[Outcome]) -> Vec<Value> {
+    outcomes.iter().map(|outcome| result(action, id, outcome)).collect()
+}
+
+/// One person's result: clients take the first of a list, the server's callers an object.
+fn single(call: &Call, rows: Vec<Value>) -> Value {
+    match asker(call) {
+        Some(_) => rows.into(),
+        None => rows.into_iter().next().unwrap_or(Value::Null),
+    }
+}
+
+/// A text of at most so many characters.
+fn limited<'f>(fields: &'f Fields, names: &[&str], limit: usize) -> Result<Option<&'f str>, ApiError> {
+    for name in names {
+        if let Some(text) = crate::body_reader::text(fields, name)? {
+            if text.chars().count() > limit {
+                let text = format!("{name} is longer than {limit} characters");
+                return Err(ApiError::illegal_argument(text));
+            }
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// A flag that may have several names; `None` when it is absent.
+fn switch(fields: &Fields, names: &[&str]) -> Result<Option<bool>, ApiError> {
+    match names.iter().find(|name| fields.get(**name).is_some_and(|value| !value.is_null())) {
+        Some(name) => crate::body_reader::flag(fields, name).map(Some),
+        None => Ok(None),
+    }
+}

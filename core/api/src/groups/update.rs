@@ -1,0 +1,109 @@
+//! Changing a group, its owner, its end.
+
+use super::{
+    Fields, act,
+    create::{AVATAR, CUSTOM, DESCRIPTION, NAME},
+    group_id, limited, switch,
+};
+use crate::{
+    body_reader::{self, SMALL},
+    call::Call,
+    envelope::Envelope,
+    error::ApiError,
+    handlers::Answer,
+    service::Body,
+};
+use http::StatusCode;
+use meridian_chat::{GroupAction, GroupChanges};
+use meridian_types::UserName;
+use serde_json::json;
+
+const FIELDS: [&str; 14] = [
+    "groupname",
+    "name",
+    "description",
+    "desc",
+    "maxusers",
+    "membersonly",
+    "members_only",
+    "approval",
+    "allowinvites",
+    "invite_need_confirm",
+    "public",
+    "custom",
+    "need_verify",
+    "avatar",
+];
+
+/// `PUT /chatgroups/{group}`: settings, or the owner.
+pub(crate) async fn update(call: Call, body: Body) -> Answer {
+    let fields = body_reader::object(body, SMALL, call.state.config.body_deadline).await?;
+    let id = group_id(&call)?;
+    if let Some(owner) = body_reader::text(&fields, "newowner")? {
+        let owner = UserName::parse(owner).map_err(|error| ApiError::user_name(owner, error))?;
+        act(&call, id, GroupAction::Transfer(owner)).await?;
+        return Ok(answer(&call).data(json!({ "newowner": true })).into_response());
+    }
+    let unknown: Vec<&str> =
+        fields.keys().map(String::as_str).filter(|name| !FIELDS.contains(name)).take(10).collect();
+    if !unknown.is_empty() {
+        let text: String = unknown.join(", ").chars().take(200).collect();
+        let text = format!("some of [{text}] are not valid fields");
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", text));
+    }
+    act(&call, id, GroupAction::Update(read(&fields)?)).await?;
+    let done: Fields = fields.keys().map(|name| (name.clone(), true.into())).collect();
+    Ok(answer(&call).data(done).into_response())
+}
+
+fn answer(call: &Call) -> Envelope<'_> {
+    Envelope::full(call, &format!("/chatgroups/{}", call.param("group")))
+}
+
+fn read(fields: &Fields) -> Result<GroupChanges, ApiError> {
+    let text = |names: &[&str], limit| -> Result<Option<String>, ApiError> {
+        Ok(limited(fields, names, limit)?.map(str::to_owned))
+    };
+    let name = text(&["groupname", "name"], NAME)?;
+    if name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(ApiError::illegal_argument("groupname must not be empty"));
+    }
+    let max_users = body_reader::number(fields, "maxusers")?;
+    if max_users == Some(0) {
+        return Err(ApiError::illegal_argument("maxusers must be 1 or more"));
+    }
+    Ok(GroupChanges {
+        name,
+        description: text(&["description", "desc"], DESCRIPTION)?,
+        public: switch(fields, &["public"])?,
+        approval: switch(fields, &["membersonly", "members_only", "approval"])?,
+        allow_invites: switch(fields, &["allowinvites"])?,
+        invite_need_confirm: switch(fields, &["invite_need_confirm"])?,
+        max_users,
+        custom: text(&["custom"], CUSTOM)?,
+        avatar: text(&["avatar"], AVATAR)?,
+    })
+}
+
+/// `DELETE /chatgroups/{group}`
+pub(crate) async fn destroy(call: Call, _body: Body) -> Answer {
+    let id = group_id(&call)?;
+    act(&call, id, GroupAction::Destroy).await?;
+    let id = id.to_string();
+    Ok(answer(&call).data(json!({ "success": true, "groupid": id, "id": id })).into_response())
+}
+
+/// `POST /chatgroups/{group}/disable`
+pub(crate) async fn disable(call: Call, _body: Body) -> Answer {
+    set_disabled(&call, true).await
+}
+
+/// `POST /chatgroups/{group}/enable`
+pub(crate) async fn enable(call: Call, _body: Body) -> Answer {
+    set_disabled(&call, false).await
+}
+
+async fn set_disabled(call: &Call, disabled: bool) -> Answer {
+    act(call, group_id(call)?, GroupAction::Disable(disabled)).await?;
+    Ok(answer(call).data(json!({ "disabled": disabled })).into_response())
+}
