@@ -13,6 +13,7 @@ const { Server } = require('../e2e/lib/server');
 const CHECKS = ['not_a_server_error', 'status_code_conformance', 'content_type_conformance', 'response_schema_conformance'];
 /** The names that the generator uses where it can: people who exist, so that calls reach what they do. */
 const PEOPLE = ['alice', 'bob', 'carol'];
+const GROUPS = ['1001', '1002'];
 
 /** The description, with these people as examples of names, and without what is not below the app. */
 function prepared(description) {
@@ -23,6 +24,7 @@ function prepared(description) {
     if (Array.isArray(value.parameters)) {
       for (const parameter of value.parameters) {
         if (['username', 'peer', 'member'].includes(parameter.name)) parameter.schema = { enum: PEOPLE };
+        if (parameter.name === 'group') parameter.schema = { enum: GROUPS };
       }
     }
     for (const name of ['usernames', 'targets', 'check_list', 'to', 'target']) {
@@ -43,6 +45,9 @@ function prepared(description) {
   let failed = 1;
   try {
     for (const name of PEOPLE) await app.register(name, 'pw');
+    for (const groupid of GROUPS) {
+      await app.ok('POST', '/chatgroups', { body: { groupid, groupname: 'G', description: '', public: true, owner: PEOPLE[0] } });
+    }
     const described = await fetch(`${server.rest}/openapi.json`);
     if (described.status !== 200) throw new Error(`/openapi.json: ${described.status}`);
     const file = path.join(folder, 'openapi.json');
@@ -56,8 +61,8 @@ function prepared(description) {
       ], { stdio: 'inherit', cwd: folder });
       fuzzing.once('exit', (status) => resolve(status ?? 1));
     });
-    // What deletes people comes last: nothing else has much to do without them.
-    const deletes = '^users\\.delete';
+    // What deletes people and groups comes last: nothing else has much to do without them.
+    const deletes = '^(users\\.delete|groups\\.destroy)';
     failed = await run('--exclude-operation-id-regex', deletes) + await run('--include-operation-id-regex', deletes);
     await app.ok('GET', '/users');
   } finally {

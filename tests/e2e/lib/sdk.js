@@ -133,7 +133,7 @@ const EVENTS = [
   'onCombineMessage', 'onReceivedMessage', 'onDeliveredMessage', 'onReadMessage', 'onRecallMessage',
   'onChannelMessage', 'onModifiedMessage', 'onStatisticMessage', 'onTokenWillExpire', 'onTokenExpired',
   'onOfflineMessageSyncStart', 'onOfflineMessageSyncFinish', 'onMultiDeviceEvent', 'onContactInvited', 'onContactDeleted',
-  'onContactAdded', 'onContactRefuse', 'onContactAgreed', 'onPresenceStatusChange',
+  'onContactAdded', 'onContactRefuse', 'onContactAgreed', 'onPresenceStatusChange', 'onGroupEvent',
 ];
 
 let devices = 0;
