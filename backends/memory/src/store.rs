@@ -193,19 +193,25 @@ impl Store for MemoryStore {
     ) -> Result<Vec<(LogId, Relation)>> {
         let stored = self.logs_locked();
         let wanted: BTreeSet<_> = logs.iter().copied().collect();
-        let key = |to: String| (kind.clone(), from.to_owned(), to);
-        let start = match &page.after {
-            Some(to) => Bound::Excluded(key(to.clone())),
-            None => Bound::Included(key(String::new())),
+        let key = |to: &str| (kind.clone(), from.to_owned(), to.to_owned());
+        let first = Bound::Included(key(""));
+        // The least key behind all of `from`.
+        let end = Bound::Excluded((kind.clone(), format!("{from}\0"), String::new()));
+        let (start, end) = match (&page.after, page.backwards) {
+            (None, _) => (first, end),
+            (Some(to), false) => (Bound::Excluded(key(to)), end),
+            (Some(to), true) => (first, Bound::Excluded(key(to))),
         };
         let mut found = Vec::new();
         for (id, log) in wanted.into_iter().filter_map(|id| stored.get(&id).map(|log| (id, log))) {
-            let of_one = log.relations.range((start.clone(), Bound::Unbounded));
-            let of_one = of_one.take_while(|((k, f, _), _)| k == kind && f == from).take(page.limit);
-            found.extend(of_one.map(|(_, relation)| (id, relation.clone())));
+            let of_one = log.relations.range((start.clone(), end.clone()));
+            let of_one = of_one.map(|(_, relation)| (id, relation.clone()));
+            match page.backwards {
+                true => found.extend(of_one.rev().take(page.limit)),
+                false => found.extend(of_one.take(page.limit)),
+            }
         }
-        found.sort_by(|(log_a, a), (log_b, b)| (&a.to, log_a).cmp(&(&b.to, log_b)));
-        found.truncate(page.limit);
+        page.merge(&mut found);
         Ok(found)
     }
 

@@ -212,8 +212,7 @@ impl Store for ShardedStore {
             }
         });
         let mut found: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
-        found.sort_by(|(log_a, a), (log_b, b)| (&a.to, log_a).cmp(&(&b.to, log_b)));
-        found.truncate(page.limit);
+        page.merge(&mut found);
         Ok(found)
     }
 

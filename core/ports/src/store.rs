@@ -67,7 +67,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     async fn relation(&self, log: LogId, kind: &Kind, from: &str, to: &str) -> Result<Option<Relation>>;
 
-    /// Relations of one kind from one id, over several logs, ordered by `to`, after that key.
+    /// Relations of one kind from one id, over several logs, ordered by `to`, after that key; or from the last one backwards.
     async fn relations(
         &self,
         logs: &[LogId],
@@ -160,12 +160,29 @@ pub struct RelationPage {
     /// only be used for kinds whose `to` is unique among them.
     pub after: Option<String>,
     pub limit: usize,
+    /// In descending order of `to`; `after` is then the least one seen.
+    pub backwards: bool,
 }
 
 impl RelationPage {
     #[must_use]
     pub fn new(after: Option<String>, limit: usize) -> Self {
-        Self { after, limit }
+        Self { after, limit, backwards: false }
+    }
+
+    /// The same, from the greatest `to` on.
+    #[must_use]
+    pub fn backwards(after: Option<String>, limit: usize) -> Self {
+        Self { backwards: true, ..Self::new(after, limit) }
+    }
+
+    /// Puts what several logs gave into one page.
+    pub fn merge(&self, found: &mut Vec<(LogId, Relation)>) {
+        found.sort_by(|(log_a, a), (log_b, b)| {
+            let order = (&a.to, log_a).cmp(&(&b.to, log_b));
+            if self.backwards { order.reverse() } else { order }
+        });
+        found.truncate(self.limit);
     }
 }
 

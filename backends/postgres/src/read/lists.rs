@@ -22,12 +22,18 @@ macro_rules! select_objects {
 }
 
 macro_rules! select_relations {
-    ($start:literal) => {
+    ($start:literal, $order:literal) => {
         concat!(
             "SELECT r.* FROM unnest($1::bigint[]) AS l (log) CROSS JOIN LATERAL (SELECT log, kind, from_id, to_id, ",
             "rank, body FROM relation WHERE log = l.log AND kind = $2 AND from_id = $4 ",
             $start,
-            " ORDER BY to_id LIMIT $3) AS r ORDER BY r.to_id, r.log LIMIT $3"
+            " ORDER BY to_id ",
+            $order,
+            " LIMIT $3) AS r ORDER BY r.to_id ",
+            $order,
+            ", r.log ",
+            $order,
+            " LIMIT $3"
         )
     };
 }
@@ -63,9 +69,11 @@ pub(crate) async fn relations(
 ) -> Result<Vec<(LogId, Relation)>> {
     let (logs, page) = (&each_once(logs), &page);
     patiently(servers, "relations", |pool| async move {
-        let text = match page.after {
-            None => select_relations!(""),
-            Some(_) => select_relations!("AND to_id > $5"),
+        let text = match (&page.after, page.backwards) {
+            (None, false) => select_relations!("", "ASC"),
+            (Some(_), false) => select_relations!("AND to_id > $5", "ASC"),
+            (None, true) => select_relations!("", "DESC"),
+            (Some(_), true) => select_relations!("AND to_id < $5", "DESC"),
         };
         let mut query = sqlx::query(text).bind(logs).bind(kind.as_str()).bind(limit(page.limit)).bind(from);
         if let Some(to) = &page.after {

@@ -25,16 +25,24 @@ macro_rules! select_objects {
 }
 
 macro_rules! select_relations {
-    ($start:literal) => {
+    ($start:literal, $order:literal) => {
         concat!(
             "SELECT r.log, r.kind, r.from_id, r.to_id, r.rank, r.body FROM (",
             "SELECT l.value AS log, page.value AS to_id FROM json_each(?1) AS l ",
             "CROSS JOIN json_each((SELECT json_group_array(to_id) FROM (SELECT to_id FROM relation ",
             "WHERE log = l.value AND kind = ?2 AND from_id = ?4 ",
             $start,
-            " ORDER BY to_id LIMIT ?3))) AS page ORDER BY 2, 1 LIMIT ?3) AS k ",
-            "CROSS JOIN relation AS r ON r.log = k.log AND r.kind = ?2 AND r.from_id = ?4 ",
-            "AND r.to_id = k.to_id ORDER BY k.to_id, k.log"
+            " ORDER BY to_id ",
+            $order,
+            " LIMIT ?3))) AS page ORDER BY 2 ",
+            $order,
+            ", 1 ",
+            $order,
+            " LIMIT ?3) AS k CROSS JOIN relation AS r ON r.log = k.log AND r.kind = ?2 AND r.from_id = ?4 ",
+            "AND r.to_id = k.to_id ORDER BY k.to_id ",
+            $order,
+            ", k.log ",
+            $order
         )
     };
 }
@@ -65,9 +73,11 @@ pub(crate) async fn relations(
     from: &str,
     page: RelationPage,
 ) -> Result<Vec<(LogId, Relation)>> {
-    let text = match page.after {
-        None => select_relations!(""),
-        Some(_) => select_relations!("AND to_id > ?5"),
+    let text = match (&page.after, page.backwards) {
+        (None, false) => select_relations!("", "ASC"),
+        (Some(_), false) => select_relations!("AND to_id > ?5", "ASC"),
+        (None, true) => select_relations!("", "DESC"),
+        (Some(_), true) => select_relations!("AND to_id < ?5", "DESC"),
     };
     let query = sqlx::query(text).bind(log_list(logs)).bind(kind.as_str()).bind(limit(page.limit)).bind(from);
     let query = match page.after {

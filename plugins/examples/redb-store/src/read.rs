@@ -211,24 +211,27 @@ pub(crate) fn relations(
     const VERB: &str = "relations";
     let relations = snapshot.open_table(RELATIONS).within(VERB)?;
     let kind = kind.as_str();
+    // The least key behind all of `from`.
+    let behind = format!("{from}\0");
     let mut found = Vec::new();
     for log in logs {
-        let start = match &page.after {
-            Some(to) => Bound::Excluded((log.raw(), kind, from, to.as_str())),
-            None => Bound::Included((log.raw(), kind, from, "")),
+        let first = Bound::Included((log.raw(), kind, from, ""));
+        let end = Bound::Excluded((log.raw(), kind, behind.as_str(), ""));
+        let (start, end) = match (&page.after, page.backwards) {
+            (None, _) => (first, end),
+            (Some(to), false) => (Bound::Excluded((log.raw(), kind, from, to.as_str())), end),
+            (Some(to), true) => (first, Bound::Excluded((log.raw(), kind, from, to.as_str()))),
         };
-        let rows = relations.range::<(u64, &str, &str, &str)>((start, Bound::Unbounded)).within(VERB)?;
-        for row in rows.take(page.limit) {
+        let mut rows = relations.range::<(u64, &str, &str, &str)>((start, end)).within(VERB)?;
+        for _ in 0..page.limit {
+            let row = if page.backwards { rows.next_back() } else { rows.next() };
+            let Some(row) = row else { break };
             let (key, value) = row.within(VERB)?;
-            let (of_log, of_kind, of_from, to) = key.value();
-            if (of_log, of_kind, of_from) != (log.raw(), kind, from) {
-                break;
-            }
+            let (_, _, _, to) = key.value();
             found.push((log, tables::relation(kind, from, to, value.value())));
         }
     }
-    found.sort_by(|(log_a, a), (log_b, b)| (&a.to, log_a).cmp(&(&b.to, log_b)));
-    found.truncate(page.limit);
+    page.merge(&mut found);
     Ok(found)
 }
 

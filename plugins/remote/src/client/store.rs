@@ -264,6 +264,7 @@ impl Store for RemoteStore {
             from: from.to_owned(),
             after: page.after,
             limit: page.limit as u64,
+            backwards: page.backwards,
         };
         let mut client = self.client.clone();
         let answer = client.relations(self.request(message));

@@ -176,8 +176,9 @@ impl Service for Served {
     }
 
     async fn relations(&self, request: Request<RelationsRequest>) -> Answer<Self::RelationsStream> {
-        let RelationsRequest { logs: raw, kind, from, after, limit } = request.into_inner();
-        let page = RelationPage::new(after, count(limit));
+        let RelationsRequest { logs: raw, kind, from, after, limit, backwards } = request.into_inner();
+        let page = if backwards { RelationPage::backwards } else { RelationPage::new };
+        let page = page(after, count(limit));
         let found = self.0.relations(&logs("relations", raw)?, &Kind::from_stored(&kind), &from, page).await;
         let found = found.map_err(|error| to_status(&error))?.into_iter().map(|(log, relation)| {
             proto::relations_response::Found { log: log.raw(), relation: Some(from_relation(relation)) }

@@ -136,6 +136,19 @@ pub async fn relations_are_listed_over_logs(fixture: StoreFixture) -> Outcome {
     assert_eq!(list(&[one.log(), log_id(9), one.log()], None, 100).await, [(1, "b"), (1, "d")].map(own));
     assert_eq!(list(&[], None, 100).await, []);
     assert_eq!(list(&both, None, 0).await, []);
+    let back = async |after: Option<&str>, limit| -> Vec<(u16, String)> {
+        let page = RelationPage::backwards(after.map(str::to_owned), limit);
+        let found = store.relations(&both, &kind, "alice", page).await.unwrap();
+        found.into_iter().map(|(log, relation)| (log.index(), relation.to)).collect()
+    };
+    let mut reversed = sorted.clone();
+    reversed.reverse();
+    assert_eq!(back(None, 100).await, reversed);
+    assert_eq!(back(None, 2).await, reversed[..2]);
+    assert_eq!(back(Some("d"), 2).await, reversed[2..4]);
+    assert_eq!(back(Some("bb"), 100).await, reversed[3..]);
+    assert_eq!(back(Some("a"), 100).await, []);
+    assert_eq!(back(Some("zz"), 100).await, reversed);
     let page = RelationPage::new(None, 1);
     let found: Vec<(LogId, Relation)> = store.relations(&both, &kind, "alice", page).await.unwrap();
     assert_eq!(found, [(two.log(), relation("contact", "alice", "a", 1, "x"))]);

@@ -92,7 +92,7 @@ enum Read {
     Heads,
     Idempotency { log: u16, stream: u64, id: u64 },
     Objects { logs: Vec<u16>, kind: usize, after: Option<(i64, usize)>, limit: usize },
-    Relations { log: u16, kind: usize, from: usize, after: Option<usize>, limit: usize },
+    Relations { log: u16, kind: usize, from: usize, after: Option<usize>, limit: usize, backwards: bool },
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
@@ -153,8 +153,16 @@ fn read() -> impl Strategy<Value = Read> {
             limit.clone()
         )
             .prop_map(|(logs, kind, after, limit)| Read::Objects { logs, kind, after, limit }),
-        (0..LOGS, kind, name.clone(), prop::option::of(name), limit)
-            .prop_map(|(log, kind, from, after, limit)| Read::Relations { log, kind, from, after, limit }),
+        (0..LOGS, kind, name.clone(), prop::option::of(name), limit, any::<bool>()).prop_map(
+            |(log, kind, from, after, limit, backwards)| Read::Relations {
+                log,
+                kind,
+                from,
+                after,
+                limit,
+                backwards
+            }
+        ),
     ]
 }
 
@@ -355,8 +363,9 @@ async fn answer(store: &dyn Store, logs: Logs, read: &Read) -> String {
                 words(store.objects(&wanted, &KINDS[*kind], ObjectPage::new(after, *limit)).await)
             )
         }
-        Read::Relations { log, kind, from, after, limit } => {
-            let page = RelationPage::new(after.map(|to| NAMES[to].to_owned()), *limit);
+        Read::Relations { log, kind, from, after, limit, backwards } => {
+            let page = if *backwards { RelationPage::backwards } else { RelationPage::new };
+            let page = page(after.map(|to| NAMES[to].to_owned()), *limit);
             let found = store.relations(&[logs.id(*log)], &KINDS[*kind], NAMES[*from], page).await;
             format!("{:?}", words(found))
         }
