@@ -123,9 +123,7 @@ impl ApiError {
             MucError::Id => Self::illegal_argument("groupid is not legal"),
             MucError::Disabled => Self::forbidden("can not operate this group, reason: group is disabled"),
             MucError::NotPermitted { .. } => Self::forbidden("user has no permission to operate this group"),
-            MucError::NotMember { user } => {
-                Self::forbidden(format!("users [{user}] are not members of this group!"))
-            }
+            MucError::NotMember { user } => Self::not_members([user]),
             MucError::AlreadyMember { user } => Self::forbidden(format!(
                 "can not join this group, reason:user: {user} already in group: {}",
                 Excerpt(id)
@@ -167,6 +165,12 @@ impl ApiError {
             }
             _ => Self::forbidden(error.to_string()),
         }
+    }
+
+    /// The client SDK looks for the words. The first names say enough.
+    pub(crate) fn not_members<'u>(users: impl IntoIterator<Item = &'u UserName>) -> Self {
+        let names: Vec<&str> = users.into_iter().take(10).map(UserName::as_str).collect();
+        Self::forbidden(format!("users [{}] are not members of this group!", names.join(", ")))
     }
 
     pub(crate) fn with_code(self, code: u32) -> Self {

@@ -529,7 +529,7 @@ async fn lists_page_in_order() {
     }
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.chat.group_members(&world.app, id, cursor.as_deref(), 10).await.unwrap();
+        let page = world.chat.group_members(&world.app, id, cursor.as_deref(), 10, false).await.unwrap();
         seen.extend(page.items.into_iter().map(|member| member.user.to_string()));
         cursor = page.cursor;
         if cursor.is_none() {
@@ -538,6 +538,12 @@ async fn lists_page_in_order() {
     }
     let expected: Vec<String> = ["alice".to_owned()].into_iter().chain(names.iter().rev().cloned()).collect();
     assert_eq!(seen, expected);
+    let last = world.chat.group_members(&world.app, id, None, 10, true).await.unwrap();
+    let before = world.chat.group_members(&world.app, id, last.cursor.as_deref(), 20, true).await.unwrap();
+    let mut back: Vec<String> =
+        last.items.iter().chain(&before.items).map(|member| member.user.to_string()).collect();
+    back.reverse();
+    assert_eq!((back, before.cursor), (expected.clone(), None));
     let behind = world.chat.group_members_behind(&world.app, id, 20, 10).await.unwrap();
     assert_eq!(behind.iter().map(|member| member.user.as_str()).collect::<Vec<_>>(), expected[20..]);
     assert!(world.chat.group_members_behind(&world.app, id, 30, 10).await.unwrap().is_empty());
@@ -575,6 +581,8 @@ async fn limits_hold() {
     let id = made(&world, NewGroup { max_users: 3, ..group_of("alice", &["bob", "carol"]) }).await;
     let add = GroupAction::Add { people: vec![user("dave")], consent: Consent::NotAsked };
     assert_eq!(act(&world, id, app(), add).await, Err(MucError::Full));
+    let again = GroupAction::Add { people: vec![user("bob")], consent: Consent::NotAsked };
+    assert_eq!(act(&world, id, app(), again).await, Err(MucError::AlreadyMember { user: user("bob") }));
     let admin = |name: &str| GroupAction::Admin { user: user(name), on: true };
     act(&world, id, app(), admin("bob")).await.unwrap();
     assert_eq!(act(&world, id, app(), admin("carol")).await, Err(MucError::TooManyAdmins { limit: 1 }));
@@ -610,17 +618,19 @@ async fn a_message_is_stored_once() {
         let heads = || async { world.store.logs(None, 1000).await.unwrap() };
         let before = heads().await;
         alice.say(id, "measured").await.unwrap();
-        let mut effects = 0;
+        let (mut effects, mut bytes) = (0, 0);
         for head in heads().await {
             let known =
                 before.iter().find(|before| before.log == head.log).map_or(head.lsn, |before| before.lsn);
             for logged in world.store.operations(head.log, known, 100).await.unwrap() {
                 effects += logged.operation.effects.len();
+                bytes += logged.operation.encode_detached().len();
             }
         }
-        costs.push(effects);
+        costs.push((effects, bytes));
     }
-    assert_eq!(costs, [1, 1]);
+    assert_eq!(costs[0].0, 1);
+    assert_eq!(costs[0], costs[1]);
 }
 
 #[tokio::test]

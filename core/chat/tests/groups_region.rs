@@ -179,7 +179,7 @@ async fn the_last_seat_is_taken_once() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 3);
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(MucError::Full))), "{outcomes:?}");
     let group = cores.cores[1].chat.group(&cores.app, id, None).await.unwrap();
-    let members = cores.cores[0].chat.group_members(&cores.app, id, None, 100).await.unwrap();
+    let members = cores.cores[0].chat.group_members(&cores.app, id, None, 100, false).await.unwrap();
     assert_eq!((group.size, members.items.len()), (4, 4));
     check_replay(&cores).await;
 }

@@ -26,7 +26,9 @@ const MAX_NAME: usize = 255;
 const MAX_SIDE: u32 = 1024;
 
 pub(crate) async fn upload(call: Call, body: Body) -> Answer {
-    let record = store_form(&call, body).await?;
+    let wish = call.request.header("restrict-access");
+    let restricted = wish.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let record = store_form(&call, body, restricted).await?;
     let entity = json!({
         "uuid": record.uuid,
         "type": "chatfile",
@@ -36,8 +38,8 @@ pub(crate) async fn upload(call: Call, body: Body) -> Answer {
     Ok(Envelope::full(&call, "/chatfiles").entities(vec![entity]).into_response())
 }
 
-/// Stores the file of a form.
-pub(crate) async fn store_form(call: &Call, body: Body) -> Result<FileRecord, ApiError> {
+/// Stores the file of a form. `restricted`: nobody gets it by its address alone.
+pub(crate) async fn store_form(call: &Call, body: Body, restricted: bool) -> Result<FileRecord, ApiError> {
     let limit = call.app.settings.file_limit;
     let form_limit = limit.saturating_add(FORM_OVERHEAD);
     let content_type = call.request.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -56,6 +58,7 @@ pub(crate) async fn store_form(call: &Call, body: Body) -> Result<FileRecord, Ap
         idle: call.state.config.upload_idle,
         limit,
         by_user,
+        restricted,
     };
     receive(call, &mut form).await
 }
@@ -67,6 +70,7 @@ struct Form {
     idle: Duration,
     limit: u64,
     by_user: bool,
+    restricted: bool,
 }
 
 async fn receive(call: &Call, form: &mut Form) -> Result<FileRecord, ApiError> {
@@ -126,10 +130,7 @@ async fn store(
     let file = NewFile {
         name: plain_name(name),
         content_type: content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
-        restricted: call
-            .request
-            .header("restrict-access")
-            .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        restricted: form.restricted,
         thumbnail: wishes.size(call),
         owner: match &call.caller {
             Some(Identity::User(user)) => Some(user.clone()),

@@ -9,7 +9,7 @@ use crate::{
     handlers::Answer,
     service::Body,
 };
-use meridian_chat::{ChatError, Consent, NewGroup};
+use meridian_chat::{ChatError, Consent, MucError, NewGroup};
 use meridian_types::{MucId, UserName};
 use serde_json::{Value, json};
 
@@ -30,7 +30,11 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
     let id = created.map_err(|error| match error {
         ChatError::Muc(error) => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
-            ApiError::from_group(&error, &id, asker(&call).is_some())
+            match error {
+                // The client SDK looks for these words.
+                MucError::Full => ApiError::forbidden("members size is greater than max user size !"),
+                other => ApiError::from_group(&other, &id, asker(&call).is_some()),
+            }
         }
         other => other.into(),
     })?;

@@ -4,13 +4,15 @@ use super::{asker, failure};
 use crate::{
     call::Call, envelope::Envelope, error::ApiError, handlers::Answer, people::number, service::Body,
 };
-use meridian_chat::{ChatError, GroupEntry, Member, MucError, Role};
+use meridian_chat::{ChatError, GroupEntry, Member, MucError, MucInfo, Page, Role};
 use meridian_types::{MucId, MucKind};
 use serde_json::{Value, json};
 
 const DETAILS: usize = 100;
-/// Members in the details of one group; with more the list is left out, and there are pages.
+/// Members in the details of one group, the first to come; for the others there are pages.
 const AFFILIATIONS: usize = 1000;
+/// The same of all groups of one call.
+const ALL_AFFILIATIONS: usize = 10_000;
 const PAGE: usize = 100;
 const NEWEST: usize = 500;
 /// Pages of a list of a person's groups.
@@ -22,6 +24,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     if texts.len() > DETAILS {
         return Err(ApiError::illegal_argument(format!("at most {DETAILS} groups can be asked for")));
     }
+    let members = AFFILIATIONS.min(ALL_AFFILIATIONS / texts.len());
     let mut data = Vec::with_capacity(texts.len());
     for text in &texts {
         let id = MucId::parse(text).filter(|id| id.kind() == MucKind::Group);
@@ -34,7 +37,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
             None => None,
         };
         match found {
-            Some(group) => data.push(detail(&call, group).await?),
+            Some(group) => data.push(detail(&call, group, members).await?),
             None if texts.len() == 1 => return Err(ApiError::group_not_found(text)),
             None => {}
         }
@@ -43,18 +46,12 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     Ok(Envelope::full(&call, "/chatgroups").data(data).count(count).into_response())
 }
 
-async fn detail(call: &Call, group: GroupEntry) -> Result<Value, ApiError> {
-    let with_time = call.request.query.is_true("joined_time");
+async fn detail(call: &Call, group: GroupEntry, members: usize) -> Result<Value, ApiError> {
     let (info, id) = (&group.info, group.info.id);
-    let mut members = Vec::new();
-    if group.role != Role::Outsider || info.public {
-        let page = call.state.chat.group_members(&call.app, id, None, AFFILIATIONS).await;
-        members = page.map_err(failure(call, id))?.items;
-        // The owner comes last, as the documentation shows it.
-        members.sort_by_key(|member| member.role == Role::Owner);
-    }
-    let affiliations: Vec<Value> =
-        members.iter().map(|member| affiliation(member, with_time, false)).collect();
+    let affiliations = match group.role != Role::Outsider || info.public {
+        true => affiliations(call, info, members).await.map_err(failure(call, id))?,
+        false => Vec::new(),
+    };
     let mut detail = json!({
         "id": id.to_string(),
         "groupid": id.to_string(),
@@ -84,6 +81,22 @@ async fn detail(call: &Call, group: GroupEntry) -> Result<Value, ApiError> {
     Ok(detail)
 }
 
+/// The first members; the owner comes last, as the documentation shows it.
+async fn affiliations(call: &Call, info: &MucInfo, limit: usize) -> Result<Vec<Value>, ChatError> {
+    let with_time = call.request.query.is_true("joined_time");
+    let members = call.state.chat.group_members(&call.app, info.id, None, limit, false).await?.items;
+    let (owner, others): (Vec<&Member>, Vec<&Member>) =
+        members.iter().partition(|member| member.role == Role::Owner);
+    let mut rows: Vec<Value> =
+        others.into_iter().map(|member| affiliation(member, with_time, false)).collect();
+    rows.push(match owner.first() {
+        Some(owner) => affiliation(owner, with_time, false),
+        // Who became the owner later may not be among the first.
+        None => json!({ "owner": info.owner.as_str() }),
+    });
+    Ok(rows)
+}
+
 /// What somebody is; the app is seen as the owner.
 fn permission(role: Role) -> Option<&'static str> {
     match role {
@@ -108,10 +121,14 @@ pub(super) fn affiliation(member: &Member, with_time: bool, names_admins: bool) 
     row
 }
 
-/// `GET /chatgroups?limit&cursor`
+/// `GET /chatgroups?limit&cursor`: every group for the app, for users the public ones.
 pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let limit = number(&call, "limit", 10, PAGE)?;
-    let page = call.state.chat.groups(&call.app, call.request.query.get("cursor"), limit).await?;
+    let cursor = call.request.query.get("cursor");
+    let page = match asker(&call) {
+        None => call.state.chat.groups(&call.app, cursor, limit).await?,
+        Some(_) => public_entries(&call, cursor, limit).await?,
+    };
     let row = |group: &GroupEntry| {
         json!({
             "owner": format!("{}_{}", call.app.key, group.info.owner),
@@ -126,6 +143,24 @@ pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let count = rows.len();
     let envelope = Envelope::full(&call, "/chatgroups").data(rows).count(count).params();
     Ok(envelope.cursor(page.cursor).into_response())
+}
+
+async fn public_entries(
+    call: &Call,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<GroupEntry>, ChatError> {
+    let found = call.state.chat.public_groups(&call.app, cursor, limit).await?;
+    let mut items = Vec::with_capacity(found.items.len());
+    for (id, _) in found.items {
+        match call.state.chat.group(&call.app, id, None).await {
+            Ok(group) => items.push(group),
+            // Destroyed meanwhile.
+            Err(ChatError::Muc(MucError::NotFound)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(Page { items, cursor: found.cursor })
 }
 
 /// `GET /publicchatgroups?limit&cursor`

@@ -1,6 +1,6 @@
 //! Announcement, attributes of members, and who has read a message.
 
-use super::{Fields, act_on_one, group_id, limited, seen_inside};
+use super::{Fields, act_on_one, actor, asker, failure, group_id, limited, seen_by_member, seen_inside};
 use crate::{
     body_reader::{self, LIST, SMALL},
     call::Call,
@@ -10,7 +10,8 @@ use crate::{
     people::{names, number},
     service::Body,
 };
-use meridian_chat::GroupAction;
+use http::StatusCode;
+use meridian_chat::{ChatError, GroupAction, MucError, Role};
 use meridian_types::{MessageId, MucId, UserName};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ const KEY_BYTES: usize = 16;
 const VALUE_BYTES: usize = 512;
 const KEYS: usize = 100;
 const READERS: usize = 500;
+/// What client SDKs know the errors of members' attributes by.
+const NO_PERMISSION: u32 = 60002;
+const NOT_IN_GROUP: u32 = 60003;
 
 /// `GET /chatgroups/{group}/announcement`
 pub(crate) async fn announcement(call: Call, _body: Body) -> Answer {
@@ -60,9 +64,41 @@ pub(crate) async fn set_by_client(call: Call, body: Body) -> Answer {
 async fn write(call: &Call, user: UserName, body: Body) -> Answer {
     let fields = body_reader::object(body, LIST, call.state.config.body_deadline).await?;
     let changes = attributes(&fields)?;
+    let id = place(call)?;
     let action = GroupAction::Attributes { user, changes: changes.clone() };
-    act_on_one(call, group_id(call)?, action).await?;
+    let done = call.state.chat.manage_group(&call.app, id, actor(call), action).await;
+    done.map_err(coded(call, id))?;
     Ok(Envelope::times_only(call).data(json!(changes)).into_response())
+}
+
+/// The group of a path on which the client SDK goes by [`coded`] numbers.
+fn place(call: &Call) -> Result<MucId, ApiError> {
+    group_id(call).map_err(|error| error.with_code(NOT_IN_GROUP))
+}
+
+/// The client SDK takes errors on paths without "chatgroups" for those of a room, unless a number tells.
+fn coded(call: &Call, id: MucId) -> impl Fn(ChatError) -> ApiError {
+    let failure = failure(call, id);
+    move |error| match error {
+        ChatError::Muc(MucError::NotMember { user }) => {
+            let text = format!("user: {user} doesn't exist in group: {id}");
+            ApiError::new(StatusCode::NOT_FOUND, "service_resource_not_found", text).with_code(NOT_IN_GROUP)
+        }
+        error @ ChatError::Muc(MucError::NotFound) => failure(error).with_code(NOT_IN_GROUP),
+        error @ ChatError::Muc(MucError::NotPermitted { .. }) => failure(error).with_code(NO_PERMISSION),
+        other => failure(other),
+    }
+}
+
+/// A private group shows nothing to those who are not in.
+async fn check_reader(call: &Call, id: MucId) -> Result<(), ApiError> {
+    let group = call.state.chat.group(&call.app, id, asker(call)).await.map_err(coded(call, id))?;
+    match asker(call) {
+        Some(user) if group.role == Role::Outsider && !group.info.public => {
+            Err(coded(call, id)(MucError::NotMember { user: user.clone() }.into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn attributes(fields: &Fields) -> Result<BTreeMap<String, String>, ApiError> {
@@ -89,8 +125,8 @@ fn attributes(fields: &Fields) -> Result<BTreeMap<String, String>, ApiError> {
 
 /// `GET /metadata/chatgroup/{group}/user/{username}`
 pub(crate) async fn of_one(call: Call, _body: Body) -> Answer {
-    let (id, user) = (group_id(&call)?, user(&call, "username")?);
-    seen_inside(&call, id).await?;
+    let (id, user) = (place(&call)?, user(&call, "username")?);
+    check_reader(&call, id).await?;
     let mut all = call.state.chat.group_attributes(&call.app, id, std::slice::from_ref(&user), &[]).await?;
     Ok(Envelope::times_only(&call).data(json!(all.remove(&user).unwrap_or_default())).into_response())
 }
@@ -107,17 +143,19 @@ pub(crate) async fn of_many(call: Call, body: Body) -> Answer {
         }
         Some(_) => return Err(ApiError::illegal_argument("properties must be a list of texts")),
     };
-    let id: MucId = group_id(&call)?;
-    seen_inside(&call, id).await?;
-    let all = call.state.chat.group_attributes(&call.app, id, &users, &keys).await?;
-    let data: Fields = all.iter().map(|(user, attributes)| (user.to_string(), json!(attributes))).collect();
+    let id = place(&call)?;
+    check_reader(&call, id).await?;
+    let mut all = call.state.chat.group_attributes(&call.app, id, &users, &keys).await?;
+    // Clients look into the answer for everybody whom they asked for.
+    let of = |user: &UserName| (user.to_string(), json!(all.remove(user).unwrap_or_default()));
+    let data: Fields = users.iter().map(of).collect();
     Ok(Envelope::times_only(&call).data(data).into_response())
 }
 
 /// `GET /chatgroups/{group}/acks/{message}`
 pub(crate) async fn readers(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let message = call.param("message").parse().map(MessageId).map_err(|_| ApiError::not_found())?;
     let limit = number(&call, "limit", READERS, READERS)?;
     let key = call.request.query.get("key");

@@ -1,6 +1,6 @@
 //! The files that a group shares.
 
-use super::{act_on_one, asker, details::page, failure, group_id, seen, seen_inside};
+use super::{act_on_one, asker, details::page, failure, group_id, seen_by_member};
 use crate::{
     call::Call,
     envelope::Envelope,
@@ -10,7 +10,7 @@ use crate::{
     service::Body,
 };
 use http::header;
-use meridian_chat::{GroupAction, GroupFile, MucError, Role};
+use meridian_chat::{GroupAction, GroupFile, MucError};
 use meridian_types::{Millis, MucId};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn entity(call: &Call, id: MucId, file: &GroupFile) -> Value {
 /// `GET /chatgroups/{group}/share_files`
 pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let (skip, limit) = page(&call, 1, PAGE, PAGE)?;
     let files = call.state.chat.group_files(&call.app, id).await?;
     let rows: Vec<Value> = files.iter().skip(skip).take(limit).map(|file| entity(&call, id, file)).collect();
@@ -53,11 +53,11 @@ pub(crate) async fn list(call: Call, _body: Body) -> Answer {
 /// `POST /chatgroups/{group}/share_files`
 pub(crate) async fn add(call: Call, body: Body) -> Answer {
     let id = group_id(&call)?;
-    let group = seen(&call, id).await?;
-    if group.role < Role::Member {
-        return Err(failure(&call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
+    let group = seen_by_member(&call, id).await?;
+    if group.info.disabled {
+        return Err(failure(&call, id)(MucError::Disabled.into()));
     }
-    let record = upload::store_form(&call, body).await?;
+    let record = upload::store_form(&call, body, true).await?;
     let owner = asker(&call).cloned().unwrap_or(group.info.owner);
     let file = GroupFile {
         file: record.uuid.clone(),
@@ -73,10 +73,7 @@ pub(crate) async fn add(call: Call, body: Body) -> Answer {
 /// `GET /chatgroups/{group}/share_files/{file}`: the bytes, or for who wants JSON what is known of it.
 pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    let group = seen(&call, id).await?;
-    if group.role < Role::Member {
-        return Err(failure(&call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
-    }
+    seen_by_member(&call, id).await?;
     let file = call.state.chat.group_file(&call.app, id, call.param("file")).await;
     let file = file.map_err(failure(&call, id))?;
     if call.request.header(header::ACCEPT.as_str()).is_some_and(|kinds| kinds.contains("application/json")) {

@@ -90,6 +90,11 @@ pub(crate) async fn decide(call: Call, body: Body) -> Answer {
 /// `POST /chatgroups/{group}/invite_verify`
 pub(crate) async fn respond(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SMALL, call.state.config.body_deadline).await?;
+    // Nobody answers for somebody else.
+    if body_reader::text(&fields, "invitee")?.is_some_and(|name| !name.eq_ignore_ascii_case(own_name(&call)))
+    {
+        return Err(ApiError::no_right());
+    }
     let accept = body_reader::flag(&fields, "verifyResult")?;
     let reason = reason(&fields, "reason")?;
     act_on_one(&call, group_id(&call)?, GroupAction::Answer { accept, reason }).await?;

@@ -1,6 +1,6 @@
 //! Admins, block list and allow list.
 
-use super::{act, act_on_one, group_id, is_list, people, results, seen_inside, single};
+use super::{act, act_on_one, group_id, is_list, people, results, seen_by_member, seen_inside, single};
 use crate::{
     body_reader::{self, SMALL},
     call::Call,
@@ -10,7 +10,7 @@ use crate::{
     people::{names, required},
     service::Body,
 };
-use meridian_chat::{ChatError, GroupAction};
+use meridian_chat::{ChatError, GroupAction, Outcome};
 use meridian_types::UserName;
 use serde_json::json;
 
@@ -41,6 +41,20 @@ async fn change(call: &Call, what: &str, word: &str, users: Vec<UserName>, actio
     Ok(answer(call, what).data(data).into_response())
 }
 
+/// Does it to the one who is named; failing for the one is failing.
+async fn change_one(
+    call: &Call,
+    what: &str,
+    word: &str,
+    users: Vec<UserName>,
+    action: GroupAction,
+) -> Answer {
+    let id = group_id(call)?;
+    act_on_one(call, id, action).await?;
+    let outcomes: Vec<Outcome> = users.into_iter().map(|user| Outcome { user, error: None }).collect();
+    Ok(answer(call, what).data(single(call, results(word, id, &outcomes))).into_response())
+}
+
 /// `GET /chatgroups/{group}/admin`
 pub(crate) async fn admins(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
@@ -69,7 +83,7 @@ pub(crate) async fn remove_admin(call: Call, _body: Body) -> Answer {
 /// `GET /chatgroups/{group}/blocks/users`
 pub(crate) async fn blocked(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let blocked = call.state.chat.group_blocked(&call.app, id).await?;
     listed(&call, "blocks/users", &blocked)
 }
@@ -77,12 +91,7 @@ pub(crate) async fn blocked(call: Call, _body: Body) -> Answer {
 /// `POST /chatgroups/{group}/blocks/users/{member}`
 pub(crate) async fn block_one(call: Call, _body: Body) -> Answer {
     let users = people(&call, "member", 1)?;
-    // Failing for the one is failing.
-    act_on_one(&call, group_id(&call)?, GroupAction::Block(users.clone())).await?;
-    let id = group_id(&call)?;
-    let outcome = meridian_chat::Outcome { user: users[0].clone(), error: None };
-    let data = single(&call, results("add_blocks", id, &[outcome]));
-    Ok(answer(&call, "blocks/users").data(data).into_response())
+    change_one(&call, "blocks/users", "add_blocks", users.clone(), GroupAction::Block(users)).await
 }
 
 /// `POST /chatgroups/{group}/blocks/users`
@@ -100,7 +109,7 @@ pub(crate) async fn unblock(call: Call, _body: Body) -> Answer {
 /// `GET /chatgroups/{group}/white/users`
 pub(crate) async fn allowed(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let allowed = call.state.chat.group_allowed(&call.app, id).await?;
     listed(&call, "white/users", &allowed)
 }
@@ -108,7 +117,7 @@ pub(crate) async fn allowed(call: Call, _body: Body) -> Answer {
 /// `GET /chatgroups/{group}/white/users/{member}`
 pub(crate) async fn is_allowed(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let user = people(&call, "member", 1)?.remove(0);
     let allowed = call.state.chat.group_allowed(&call.app, id).await?.contains(&user);
     let data = json!({ "member": user.as_str(), "white": allowed });
@@ -119,7 +128,7 @@ pub(crate) async fn is_allowed(call: Call, _body: Body) -> Answer {
 pub(crate) async fn allow_one(call: Call, _body: Body) -> Answer {
     let people = people(&call, "member", 1)?;
     let action = GroupAction::Allow { people: people.clone(), on: true };
-    change(&call, "white/users", "add_user_whitelist", people, action).await
+    change_one(&call, "white/users", "add_user_whitelist", people, action).await
 }
 
 /// `POST /chatgroups/{group}/white/users`

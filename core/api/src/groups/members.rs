@@ -1,9 +1,9 @@
 //! Who is in a group.
 
 use super::{
-    act_on_one, act_on_some,
+    act_on_one, act_on_some, asker,
     details::{affiliation, member_page},
-    group_id, is_list, people, result, results, seen_inside,
+    failure, group_id, is_list, people, result, results, seen_inside,
 };
 use crate::{
     body_reader::{self, SMALL},
@@ -11,7 +11,7 @@ use crate::{
     envelope::Envelope,
     error::ApiError,
     handlers::Answer,
-    people::{names, number},
+    people::{names, number, peer},
     service::Body,
 };
 use meridian_chat::{Consent, GroupAction, Outcome, Role};
@@ -26,24 +26,32 @@ pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     seen_inside(&call, id).await?;
     let query = &call.request.query;
-    let with_time = query.is_true("joined_time");
+    let (by_user, is_v3) = (asker(&call).is_some(), query.get("version") == Some("v3"));
+    // The UI kit gives a size without a page, and goes on by cursor.
+    let by_kit = by_user && is_v3 && query.get("pagenum").is_none() && query.get("limit").is_none();
+    let with_time = by_kit || query.is_true("joined_time");
     let envelope = Envelope::full(&call, &format!("/chatgroups/{id}/users"));
-    if query.get("limit").is_none() {
+    if query.get("limit").is_none() && !by_kit {
         let (skip, limit) = member_page(&call)?;
         let members = call.state.chat.group_members_behind(&call.app, id, skip, limit).await?;
         let rows: Vec<Value> = members.iter().map(|member| affiliation(member, with_time, false)).collect();
         let count = rows.len();
         return Ok(envelope.data(rows).count(count).params().into_response());
     }
-    let limit = number(&call, "limit", 10, PAGE)?;
-    let page = call.state.chat.group_members(&call.app, id, query.get("cursor"), limit).await?;
+    let limit = number(&call, if by_kit { "pagesize" } else { "limit" }, 10, PAGE)?;
+    let backwards = match query.get("sort") {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => return Err(ApiError::illegal_argument("sort must be asc or desc")),
+    };
+    let page = call.state.chat.group_members(&call.app, id, query.get("cursor"), limit, backwards).await?;
     // By the server SDK: only names, without the owner.
-    let rows: Vec<Value> = match query.get("version") {
-        Some("v3") => {
+    let rows: Vec<Value> = match is_v3 && !by_user {
+        true => {
             let others = page.items.iter().filter(|member| member.role != Role::Owner);
             others.map(|member| member.user.as_str().into()).collect()
         }
-        _ => page.items.iter().map(|member| affiliation(member, with_time, true)).collect(),
+        false => page.items.iter().map(|member| affiliation(member, with_time, true)).collect(),
     };
     let count = rows.len();
     Ok(envelope.data(rows).count(count).params().cursor(page.cursor).into_response())
@@ -53,16 +61,19 @@ pub(crate) async fn list(call: Call, _body: Body) -> Answer {
 pub(crate) async fn is_joined(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     let user = UserName::parse(call.param("username")).map_err(|_| ApiError::not_found())?;
-    seen_inside(&call, id).await?;
-    let joined = call.state.chat.is_in_group(&call.app, id, &user).await?;
+    // Everybody may ask about themselves.
+    if asker(&call) != Some(&user) {
+        seen_inside(&call, id).await?;
+    }
+    let joined = call.state.chat.is_in_group(&call.app, id, &user).await.map_err(failure(&call, id))?;
     Ok(Envelope::full(&call, &format!("/chatgroups/{id}/user")).data(joined).into_response())
 }
 
 /// `POST /chatgroups/{group}/users/{member}`
 pub(crate) async fn add_one(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    let user = people(&call, "member", 1)?.remove(0);
-    act_on_one(&call, id, add(vec![user.clone()])).await?;
+    let user = peer(&call, "member").await?.username;
+    act_on_one(&call, id, add(&call, vec![user.clone()])).await?;
     let data = result("add_member", id, &Outcome { user, error: None });
     Ok(Envelope::full(&call, &format!("/chatgroups/{id}/users")).data(data).into_response())
 }
@@ -72,16 +83,17 @@ pub(crate) async fn add_many(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SMALL, call.state.config.body_deadline).await?;
     let users = names(fields.get("usernames"), "usernames", AT_ONCE)?;
     let id = group_id(&call)?;
-    let outcomes = act_on_some(&call, id, add(users)).await?;
+    let outcomes = act_on_some(&call, id, add(&call, users)).await?;
     let added = outcomes.iter().filter(|outcome| outcome.error.is_none());
     let added: Vec<&str> = added.map(|outcome| outcome.user.as_str()).collect();
     let data = json!({ "newmembers": added, "groupid": id.to_string(), "action": "add_member" });
     Ok(Envelope::full(&call, &format!("/chatgroups/{id}/users")).data(data).into_response())
 }
 
-/// Without asking anybody, whoever adds.
-fn add(people: Vec<UserName>) -> GroupAction {
-    GroupAction::Add { people, consent: Consent::NotAsked }
+/// The app adds whom it wants; a member cannot bring in people who would have to be asked.
+fn add(call: &Call, people: Vec<UserName>) -> GroupAction {
+    let consent = if asker(call).is_some() { Consent::AsSet } else { Consent::NotAsked };
+    GroupAction::Add { people, consent }
 }
 
 /// `DELETE /chatgroups/{group}/users/{member}`: one, or several with commas.
@@ -89,7 +101,10 @@ pub(crate) async fn remove(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     let users = people(&call, "member", AT_ONCE)?;
     let outcomes = act_on_some(&call, id, GroupAction::Remove(users)).await?;
-    let mut rows = results("remove_member", id, &outcomes);
-    let data = if is_list(&call, "member") { rows.into() } else { rows.swap_remove(0) };
+    let rows = results("remove_member", id, &outcomes);
+    let data = match is_list(&call, "member") {
+        true => rows.into(),
+        false => rows.into_iter().next().unwrap_or(Value::Null),
+    };
     Ok(Envelope::full(&call, &format!("/chatgroups/{id}/users")).data(data).into_response())
 }

@@ -62,12 +62,17 @@ async fn act_on_one(call: &Call, id: MucId, action: GroupAction) -> Result<(), A
 /// Like [`act`], for several: when all have failed, the call has.
 async fn act_on_some(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<Outcome>, ApiError> {
     let outcomes = act(call, id, action).await?;
-    match outcomes.iter().all(|outcome| outcome.error.is_some()) {
-        true => match outcomes.into_iter().find_map(|outcome| outcome.error) {
-            Some(error) => Err(failure(call, id)(error.into())),
-            None => Ok(Vec::new()),
-        },
-        false => Ok(outcomes),
+    let errors: Vec<&MucError> = outcomes.iter().filter_map(|outcome| outcome.error.as_ref()).collect();
+    match errors.first() {
+        Some(MucError::NotMember { .. }) if errors.len() == outcomes.len() => {
+            let strangers = outcomes.iter().filter_map(|outcome| match &outcome.error {
+                Some(MucError::NotMember { user }) => Some(user),
+                _ => None,
+            });
+            Err(ApiError::not_members(strangers))
+        }
+        Some(error) if errors.len() == outcomes.len() => Err(failure(call, id)((*error).clone().into())),
+        _ => Ok(outcomes),
     }
 }
 
@@ -79,10 +84,24 @@ async fn seen(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
 /// The same, where a private group shows nothing to those who are not in.
 async fn seen_inside(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
     let group = seen(call, id).await?;
-    if group.role == Role::Outsider && !group.info.public {
-        return Err(failure(call, id)(MucError::NotPermitted { needed: Role::Member }.into()));
+    if !group.info.public {
+        check_member(call, &group)?;
     }
     Ok(group)
+}
+
+/// The same, for what no group shows to those who are not in.
+async fn seen_by_member(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
+    let group = seen(call, id).await?;
+    check_member(call, &group)?;
+    Ok(group)
+}
+
+fn check_member(call: &Call, group: &GroupEntry) -> Result<(), ApiError> {
+    match asker(call) {
+        Some(user) if group.role == Role::Outsider => Err(ApiError::not_members([user])),
+        _ => Ok(()),
+    }
 }
 
 /// The people whom a path segment names: one, or several with commas.
@@ -113,9 +132,16 @@ fn result(action: &str, id: MucId, outcome: &Outcome) -> Value {
         "groupid": id.to_string(),
     });
     if let Some(error) = &outcome.error {
-        row["reason"] = ApiError::from_group(error, &id.to_string(), false).description.as_ref().into();
+        row["reason"] = reason(error, id).into();
     }
     row
+}
+
+fn reason(error: &MucError, id: MucId) -> String {
+    match error {
+        MucError::NotMember { user } => format!("user: {user} doesn't exist in group: {id}"),
+        other => ApiError::from_group(other, &id.to_string(), false).description.into_owned(),
+    }
 }
 
 fn results(action: &str, id: MucId, outcomes: &[Outcome]) -> Vec<Value> {

@@ -1,6 +1,6 @@
 //! Who may not speak in a group.
 
-use super::{act, act_on_some, group_id, people, seen, seen_inside};
+use super::{act, act_on_some, group_id, people, reason, seen, seen_by_member};
 use crate::{
     body_reader::{self, SMALL},
     call::Call,
@@ -31,7 +31,7 @@ fn expire(until: u64) -> Value {
 /// `GET /chatgroups/{group}/mute`
 pub(crate) async fn muted(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
-    seen_inside(&call, id).await?;
+    seen_by_member(&call, id).await?;
     let muted = call.state.chat.group_muted(&call.app, id).await?;
     let row = |muted: &meridian_chat::MutedMember| json!({ "user": muted.user.as_str(), "expire": expire(muted.until) });
     let rows: Vec<Value> = muted.iter().map(row).collect();
@@ -73,7 +73,7 @@ pub(crate) async fn mute(call: Call, body: Body) -> Answer {
             "user": outcome.user.as_str(),
         });
         if let Some(error) = &outcome.error {
-            row["reason"] = ApiError::from_group(error, &id.to_string(), false).description.as_ref().into();
+            row["reason"] = reason(error, id).into();
         }
         row
     };

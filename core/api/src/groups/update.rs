@@ -1,9 +1,9 @@
 //! Changing a group, its owner, its end.
 
 use super::{
-    Fields, act,
+    Fields, act, actor,
     create::{AVATAR, CUSTOM, DESCRIPTION, NAME},
-    group_id, limited, switch,
+    failure, group_id, limited, switch,
 };
 use crate::{
     body_reader::{self, SMALL},
@@ -14,7 +14,7 @@ use crate::{
     service::Body,
 };
 use http::StatusCode;
-use meridian_chat::{GroupAction, GroupChanges};
+use meridian_chat::{ChatError, GroupAction, GroupChanges, MucError};
 use meridian_types::UserName;
 use serde_json::json;
 
@@ -41,7 +41,14 @@ pub(crate) async fn update(call: Call, body: Body) -> Answer {
     let id = group_id(&call)?;
     if let Some(owner) = body_reader::text(&fields, "newowner")? {
         let owner = UserName::parse(owner).map_err(|error| ApiError::user_name(owner, error))?;
-        act(&call, id, GroupAction::Transfer(owner)).await?;
+        let action = GroupAction::Transfer(owner.clone());
+        let done = call.state.chat.manage_group(&call.app, id, actor(&call), action).await;
+        done.map_err(|error| match error {
+            ChatError::Muc(MucError::NotMember { user }) if user == owner => {
+                ApiError::forbidden(format!("user: {user} doesn't exist in group: {id}"))
+            }
+            other => failure(&call, id)(other),
+        })?;
         return Ok(answer(&call).data(json!({ "newowner": true })).into_response());
     }
     let unknown: Vec<&str> =

@@ -84,8 +84,14 @@ impl Order {
             Some(Value::Number(number)) => number.to_string(),
             _ => return Err(ApiError::illegal_argument("msg_id is required")),
         };
-        let to = body_reader::text(fields, "to")?.filter(|text| !text.is_empty());
-        let to_text = to.ok_or_else(|| ApiError::illegal_argument("to is required"))?.to_owned();
+        let to_text = match fields.get("to") {
+            // Ids of groups are also written as numbers.
+            Some(Value::Number(number)) if chat_type == "groupchat" => number.to_string(),
+            _ => body_reader::text(fields, "to")?.unwrap_or_default().to_owned(),
+        };
+        if to_text.is_empty() {
+            return Err(ApiError::illegal_argument("to is required"));
+        }
         let (from, force) = (sender(fields)?, body_reader::flag(fields, "force")?);
         Ok(Self { id_text, chat_type, to_text, from, force })
     }
@@ -144,6 +150,9 @@ mod tests {
         assert_eq!(status(json!({"msg_id": "1", "to": "1", "chat_type": "chatroom"})), 501);
         let order = read(json!({"msg_id": "1", "to": "7", "chat_type": "groupchat"})).unwrap();
         assert_eq!(order.chat_type, "groupchat");
+        let order = read(json!({"msg_id": "1", "to": 7, "chat_type": "groupchat"})).unwrap();
+        assert_eq!(order.to_text, "7");
+        assert_eq!(status(json!({"msg_id": "1", "to": 7, "chat_type": "chat"})), 400);
     }
 
     #[test]

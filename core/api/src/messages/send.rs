@@ -12,7 +12,7 @@ use crate::{
     service::Body,
 };
 use futures_util::{StreamExt, stream};
-use meridian_chat::{ChatError, OutgoingMessage, Target};
+use meridian_chat::{ChatError, MucError, OutgoingMessage, Target};
 use meridian_types::{MessageId, Millis, MucId, MucKind, UserName};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -20,6 +20,7 @@ use std::collections::HashSet;
 const MAX_TARGETS: usize = 600;
 const MAX_GROUPS: usize = 3;
 const MAX_MEMBERS: usize = 20;
+const GROUPS_RATE: &str = "messages-groups";
 /// Sends of one call that run at once: enough to fill a group commit, small beside the queues of the writers.
 const PARALLEL: usize = 64;
 /// The end of the year 9999, in milliseconds.
@@ -108,6 +109,12 @@ pub(crate) async fn send_legacy(call: Call, body: Body) -> Answer {
     let kind =
         body_reader::text(message, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
     let order = order(&fields, ("target", targets), Draft::parse(kind, message, fields.get("ext"))?)?;
+    if targets == Kind::Groups
+        && let Some(group) = Group::named(GROUPS_RATE)
+    {
+        // The route itself counts as a message to users.
+        call.charge(group, 1).await?;
+    }
     let sent = deliver(&call, order).await?;
     let with_ids = call.request.query.is_true("useMsgId");
     let word = |id: MessageId| if with_ids { id.to_string() } else { "success".to_owned() };
@@ -175,19 +182,23 @@ fn receivers(fields: &Fields, name: &str, kind: Kind) -> Result<Vec<(String, Tar
     let mut receivers: Vec<(String, Target)> = Vec::with_capacity(targets.len());
     let mut seen = HashSet::new();
     for target in targets {
-        let text =
-            target.as_str().ok_or_else(|| ApiError::illegal_argument(format!("{name} must be strings")))?;
+        let text = match (target, kind) {
+            (Value::String(text), _) => text.clone(),
+            // Ids of groups are also written as numbers.
+            (Value::Number(number), Kind::Groups) => number.to_string(),
+            _ => return Err(ApiError::illegal_argument(format!("{name} must be strings"))),
+        };
         let target = match kind {
             Kind::Users => {
-                Target::User(UserName::parse(text).map_err(|error| ApiError::user_name(text, error))?)
+                Target::User(UserName::parse(&text).map_err(|error| ApiError::user_name(&text, error))?)
             }
             Kind::Groups => {
-                let id = MucId::parse(text).filter(|id| id.kind() != MucKind::Room);
-                Target::Muc(id.ok_or_else(|| ApiError::group_not_found(text))?)
+                let id = MucId::parse(&text).filter(|id| id.kind() != MucKind::Room);
+                Target::Muc(id.ok_or_else(|| ApiError::group_not_found(&text))?)
             }
         };
         if seen.insert(target.to_string()) {
-            receivers.push((text.to_owned(), target));
+            receivers.push((text, target));
         }
     }
     Ok(receivers)
@@ -199,8 +210,10 @@ struct Sent {
     failed: Fields,
 }
 
-fn send_error(error: ChatError, to: &str) -> ApiError {
+fn send_error(error: ChatError, to: &str, only: &[UserName]) -> ApiError {
     match error {
+        // The app may write to every group: those who are named are not in.
+        ChatError::Muc(MucError::NotPermitted { .. }) => ApiError::not_members(only),
         ChatError::Muc(error) => ApiError::from_group(&error, to, false),
         other => other.into(),
     }
@@ -209,7 +222,7 @@ fn send_error(error: ChatError, to: &str) -> ApiError {
 /// Sends to everybody. An error only when nobody was reached: what was sent cannot be taken back.
 async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
     let rate = match order.to.first() {
-        Some((_, Target::Muc(_))) => "messages-groups",
+        Some((_, Target::Muc(_))) => GROUPS_RATE,
         _ => "messages-users",
     };
     if let Some(group) = Group::named(rate) {
@@ -230,7 +243,7 @@ async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
                 at,
             };
             let sent = call.state.chat.send(&call.app, message).await;
-            (text.clone(), sent.map_err(|error| send_error(error, &text)))
+            (text.clone(), sent.map_err(|error| send_error(error, &text, only)))
         })
         .buffered(PARALLEL);
     let mut sent = Sent { ids: Vec::new(), failed: Fields::new() };

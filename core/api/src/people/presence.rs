@@ -9,8 +9,9 @@ use crate::{
     handlers::Answer,
     service::Body,
 };
+use futures_util::{StreamExt, stream};
 use meridian_chat::{ChatError, Identity, PresenceRecord};
-use meridian_types::{Resource, UserName};
+use meridian_types::{MucId, MucKind, Resource, UserName};
 use serde_json::{Map, Value, json};
 
 const PEOPLE: usize = 100;
@@ -138,11 +139,29 @@ pub(crate) async fn subscriptions(call: Call, _body: Body) -> Answer {
     result(json!({ "totalnum": all.len().to_string(), "sublist": list }))
 }
 
-/// `GET /presence/online/{group_id}/type/{type}`: there are no groups yet, so every id is unknown.
+/// Members that are asked for, one by one.
+const ASKED: usize = 10_000;
+const AT_ONCE: usize = 64;
+
+/// `GET /presence/online/{group_id}/type/{type}`: how many members are connected. The id says what it is.
 pub(crate) async fn online_in_group(call: Call, _body: Body) -> Answer {
     check_open(&call)?;
     if !matches!(call.param("type"), "0" | "1") {
         return Err(ApiError::illegal_argument("Type must be 0 or 1."));
     }
-    Err(ApiError::group_not_found(call.param("group_id")))
+    let text = call.param("group_id");
+    let missing = || ApiError::group_not_found(text);
+    let id = MucId::parse(text).filter(|id| id.kind() == MucKind::Group).ok_or_else(missing)?;
+    let (chat, app) = (&call.state.chat, &call.app);
+    let failed = |error: ChatError| match error {
+        ChatError::Muc(error) => ApiError::from_group(&error, text, false),
+        other => other.into(),
+    };
+    if chat.group(app, id, None).await.map_err(failed)?.size > ASKED as u64 {
+        return Err(ApiError::illegal_argument(format!("the group has more than {ASKED} members")));
+    }
+    let members = chat.group_members(app, id, None, ASKED, false).await.map_err(failed)?.items;
+    let asked = stream::iter(members).map(|member| async move { chat.is_online(app, &member.user).await });
+    let online = asked.buffer_unordered(AT_ONCE).filter(|online| std::future::ready(*online)).count().await;
+    result(json!(online))
 }

@@ -104,8 +104,16 @@ async fn life(world: &World) {
     );
     refused(world, (App, "PUT", &path), json!({"newowner": "bob"}), "new owner and old owner are the same")
         .await;
-    let stranger = "users [carol] are not members of this group!";
-    refused(world, (App, "PUT", &path), json!({"newowner": "carol"}), stranger).await;
+    let stranger = format!("user: carol doesn't exist in group: {id}");
+    refused(world, (App, "PUT", &path), json!({"newowner": "carol"}), &stranger).await;
+    let unseen = made(world, json!({"groupname": "P", "public": false})).await;
+    let names = async |who: Who| {
+        let page = world.ok(who, "GET", "/chatgroups?limit=100", Value::Null).await;
+        page["data"].as_array().unwrap().iter().map(|row| row["groupname"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(App).await.len(), 2);
+    assert_eq!(names(Bob).await, ["H"], "users see the public ones");
+    world.ok(App, "DELETE", &format!("/chatgroups/{unseen}"), Value::Null).await;
     refused(world, (Alice, "DELETE", &path), Value::Null, NO_RIGHT).await;
     let gone = world.ok(Bob, "DELETE", &format!("{path}?version=v3"), Value::Null).await;
     assert_eq!((&gone["data"]["success"], &gone["data"]["id"]), (&json!(true), &json!(id)));
@@ -146,6 +154,8 @@ async fn beginnings(world: &World) {
     world.fails(call, new(json!({"maxusers": 0})), bad("maxusers must be 1 or more")).await;
     let large = "members size is greater than max user size !: 100000";
     refused(world, call, new(json!({"maxusers": 100_001})), large).await;
+    let full = "members size is greater than max user size !";
+    refused(world, call, new(json!({"maxusers": 2, "members": ["bob", "carol"]})), full).await;
     // A user's group is theirs.
     let right = (401, "unauthorized", "Unable to authenticate (OAuth)");
     world.fails((Bob, "POST", "/chatgroups"), new(json!({})), right).await;
@@ -161,6 +171,10 @@ async fn members(world: &World) {
     assert_eq!(list["params"]["pagenum"], json!(["1"]));
     let names = world.ok(App, "GET", &format!("{path}?version=v3&limit=10"), Value::Null).await;
     assert_eq!(names["data"], json!(["bob"]));
+    let back = world.ok(App, "GET", &format!("{path}?limit=10&sort=desc"), Value::Null).await;
+    assert_eq!(back["data"], json!([{"member": "bob"}, {"owner": "alice"}]));
+    let bad = (400, "illegal_argument", "sort must be asc or desc");
+    world.fails((App, "GET", &format!("{path}?limit=10&sort=x")), Value::Null, bad).await;
     let page =
         world.ok(Bob, "GET", &format!("{path}?cursor=undefined&limit=1&joined_time=true"), Value::Null).await;
     assert!(page["data"][0]["owner"] == "alice" && page["data"][0]["joined_time"].is_u64());
@@ -168,7 +182,20 @@ async fn members(world: &World) {
     let last = world.ok(Bob, "GET", &format!("{path}?cursor={cursor}&limit=50"), Value::Null).await;
     assert_eq!(last["data"], json!([{"member": "bob"}]));
     assert!(last.get("cursor").is_none());
+    // The UI kit's way.
+    let page = world.ok(Bob, "GET", &format!("{path}?pagesize=1&version=v3"), Value::Null).await;
+    assert!(page["data"][0]["owner"] == "alice" && page["data"][0]["joined_time"].is_u64());
+    assert_eq!((&page["count"], &page["params"]["pagesize"]), (&json!(1), &json!(["1"])));
+    let cursor = page["cursor"].as_str().unwrap();
+    let last =
+        world.ok(Bob, "GET", &format!("{path}?pagesize=1&version=v3&cursor={cursor}"), Value::Null).await;
+    assert_eq!((&last["data"][0]["member"], last.get("cursor")), (&json!("bob"), None));
+    let numbered =
+        world.ok(Bob, "GET", &format!("{path}?version=v3&pagenum=2&pagesize=1"), Value::Null).await;
+    assert_eq!(numbered["data"], json!([{"member": "bob"}]));
 
+    let online = world.ok(App, "GET", &format!("/presence/online/{id}/type/1"), Value::Null).await;
+    assert_eq!(online["result"], 0);
     let added = world.ok(App, "POST", &format!("{path}/carol"), Value::Null).await;
     assert_eq!(
         added["data"],
@@ -178,6 +205,8 @@ async fn members(world: &World) {
     refused(world, (App, "POST", &format!("{path}/carol")), Value::Null, &twice).await;
     let unknown = (400, "illegal_argument", "group member nobody doesn't exist");
     world.fails((App, "POST", &path), json!({"usernames": ["nobody"]}), unknown).await;
+    let no_user = (404, "service_resource_not_found", "Service resource not found");
+    world.fails((App, "POST", &format!("{path}/nobody")), Value::Null, no_user).await;
     let is_joined = |who: &str| format!("/chatgroups/{id}/user/{who}/is_joined");
     assert_eq!(world.ok(App, "GET", &is_joined("carol"), Value::Null).await["data"], true);
     let gone = world.ok(App, "DELETE", &format!("{path}/carol"), Value::Null).await;
@@ -199,7 +228,13 @@ async fn members(world: &World) {
     assert_eq!(some["data"], json!({"newmembers": ["carol"], "groupid": id, "action": "add_member"}));
     let some = world.ok(Alice, "DELETE", &format!("{path}/bob%2Cnobody"), Value::Null).await;
     assert_eq!((&some["data"][0]["result"], &some["data"][1]["result"]), (&json!(true), &json!(false)));
-    assert_eq!(some["data"][1]["reason"], "users [nobody] are not members of this group!");
+    assert_eq!(some["data"][1]["reason"], json!(format!("user: nobody doesn't exist in group: {id}")));
+    let strangers = "users [bob, nobody] are not members of this group!";
+    refused(world, (App, "DELETE", &format!("{path}/bob,nobody")), Value::Null, strangers).await;
+    // Whom a user brings in is asked, as the group says.
+    let asked = world.ok(Alice, "POST", &path, json!({"usernames": ["bob"]})).await;
+    assert_eq!(asked["data"]["action"], "add_member");
+    assert_eq!(world.ok(Bob, "GET", &is_joined("bob"), Value::Null).await["data"], false);
     let many: Vec<String> = (0..61).map(|n| format!("u{n}")).collect();
     let bad = (400, "illegal_argument", "usernames must be a list of 1 to 60 names");
     world.fails((App, "POST", &path), json!({"usernames": many}), bad).await;
@@ -208,7 +243,14 @@ async fn members(world: &World) {
     let path = format!("/chatgroups/{small}/users");
     refused(world, (App, "POST", &format!("{path}/carol")), Value::Null, "group member list is full!").await;
     world.ok(App, "DELETE", &format!("{path}/bob"), Value::Null).await;
-    refused(world, (Bob, "GET", &format!("{path}?limit=10")), Value::Null, NO_RIGHT).await;
+    let stranger = "users [bob] are not members of this group!";
+    for path in ["users?limit=10", "user/alice/is_joined", "admin", "announcement"] {
+        refused(world, (Bob, "GET", &format!("/chatgroups/{small}/{path}")), Value::Null, stranger).await;
+    }
+    let own = format!("/chatgroups/{small}/user/bob/is_joined");
+    assert_eq!(world.ok(Bob, "GET", &own, Value::Null).await["data"], false);
+    let missing = (404, "service_resource_not_found", "do not find this group: 99");
+    world.fails((Bob, "GET", "/chatgroups/99/user/bob/is_joined"), Value::Null, missing).await;
     let seen = world.ok(Bob, "GET", &format!("/chatgroups/{small}"), Value::Null).await;
     assert_eq!(seen["data"][0]["affiliations"], json!([]));
 }
@@ -280,9 +322,23 @@ async fn roles_and_lists(world: &World) {
     );
     let off = world.ok(App, "POST", &path("blocks/users"), json!({"usernames": ["carol"]})).await;
     assert_eq!((&off["data"][0]["result"], &off["data"][0]["action"]), (&json!(false), &json!("add_blocks")));
+    assert_eq!(off["data"][0]["reason"], json!(format!("user: carol doesn't exist in group: {id}")));
+    let stranger = "users [carol] are not members of this group!";
+    for list in ["blocks/users/carol", "white/users/carol"] {
+        refused(world, (App, "POST", &path(list)), Value::Null, stranger).await;
+    }
+    let mute = json!({"usernames": ["carol"], "mute_duration": 1});
+    refused(world, (App, "POST", &path("mute")), mute, stranger).await;
     let done = world.ok(Alice, "DELETE", &path("admin/bob"), Value::Null).await;
     assert_eq!(done["data"], json!({"result": "success", "oldadmin": "bob"}));
     refused(world, (Bob, "POST", &path("ban")), Value::Null, NO_RIGHT).await;
+    // Even a public group keeps these for its members.
+    world.ok(App, "DELETE", &path("users/bob"), Value::Null).await;
+    let stranger = "users [bob] are not members of this group!";
+    for list in ["mute", "blocks/users", "white/users", "white/users/bob", "share_files", "acks/1"] {
+        refused(world, (Bob, "GET", &path(list)), Value::Null, stranger).await;
+    }
+    world.ok(Bob, "GET", &path("admin"), Value::Null).await;
 }
 
 async fn joining(world: &World) {
@@ -298,6 +354,9 @@ async fn joining(world: &World) {
         invited["data"],
         json!([{"result": true, "action": "invite", "id": id, "user": "bob", "reason": ""}])
     );
+    let right = (401, "unauthorized", "Unable to authenticate (OAuth)");
+    let other = json!({"invitee": "carol", "verifyResult": true});
+    world.fails((Bob, "POST", &path("invite_verify")), other, right).await;
     let answered =
         world.ok(Bob, "POST", &path("invite_verify"), json!({"invitee": "bob", "verifyResult": true})).await;
     assert_eq!(answered["data"]["action"], "invite_verify");
@@ -348,8 +407,27 @@ async fn extras(world: &World) {
     assert_eq!(world.ok(Bob, "GET", &own, Value::Null).await["data"], json!({"nick": "B", "x": "y"}));
     let many = json!({"targets": ["bob", "alice"], "properties": ["nick"]});
     for path in [format!("/metadata/chatgroup/{id}/get"), format!("/sdk/metadata/chatgroup/{id}/get")] {
-        assert_eq!(world.ok(Bob, "POST", &path, many.clone()).await["data"], json!({"bob": {"nick": "B"}}));
+        assert_eq!(
+            world.ok(Bob, "POST", &path, many.clone()).await["data"],
+            json!({"bob": {"nick": "B"}, "alice": {}})
+        );
     }
+    // Here the client SDK goes by numbers.
+    let coded = async |who: Who, (method, path): (&str, &str), body: Value| {
+        let answer = world.call(who, method, path, body).await;
+        (answer.status, answer.json()["error_code"].as_u64())
+    };
+    let set = json!({"metaData": {"x": "y"}});
+    let carols = format!("/metadata/chatgroup/{id}/user/carol");
+    assert_eq!(coded(App, ("PUT", &carols), set.clone()).await, (404, Some(60003)));
+    assert_eq!(coded(App, ("PUT", "/metadata/chatgroup/99/user/bob"), set.clone()).await, (404, Some(60003)));
+    let alices = format!("/metadata/chatgroup/{id}/user/alice");
+    assert_eq!(coded(Bob, ("PUT", &alices), set).await, (403, Some(60002)));
+    let private = made(world, json!({"members": [], "public": false})).await;
+    let alices = format!("/metadata/chatgroup/{private}/user/alice");
+    assert_eq!(coded(Bob, ("GET", &alices), Value::Null).await, (404, Some(60003)));
+    let long = json!({"metaData": {"a-key-that-is-too-long": "y"}});
+    assert_eq!(coded(Bob, ("PUT", &own), long).await, (400, Some(60006)));
     let foreign = format!("/sdk/metadata/chatgroup/{id}/user/alice");
     refused(world, (Bob, "PUT", &foreign), json!({"metaData": {"x": "y"}}), NO_RIGHT).await;
     let answer = world.call(Bob, "PUT", &own, json!({"metaData": {"x": "y".repeat(513)}})).await;
@@ -382,6 +460,9 @@ async fn files(world: &World) {
     assert_eq!((&list["data"][0]["file_id"], &list["count"]), (&json!(file), &json!(1)));
     let bytes = world.call(Alice, "GET", &format!("{path}/{file}"), Value::Null).await;
     assert_eq!((bytes.status, &bytes.bytes[..]), (200, &b"shared"[..]));
+    // Its address alone is not enough.
+    let open = world.server.call(http::Method::GET, &format!("/chatfiles/{file}"), None, None).await;
+    open.is_error(403, FORBIDDEN.1, "chatfile no permission");
     let missing = (404, "service_resource_not_found", "Service resource not found");
     world.fails((App, "DELETE", &format!("{path}/nothing")), Value::Null, missing).await;
     let gone = world.ok(Bob, "DELETE", &format!("{path}/{file}"), Value::Null).await;
@@ -389,7 +470,7 @@ async fn files(world: &World) {
     world.fails((App, "GET", &format!("{path}/{file}")), Value::Null, missing).await;
     world.ok(App, "DELETE", &format!("/chatgroups/{id}/users/bob"), Value::Null).await;
     let refused = world.server.raw(upload(world.bearer(Bob).to_owned())).await;
-    refused.is_error(403, FORBIDDEN.1, NO_RIGHT);
+    refused.is_error(403, FORBIDDEN.1, "users [bob] are not members of this group!");
 }
 
 #[tokio::test]
@@ -446,6 +527,11 @@ async fn messages_to_groups() {
         .await;
     let bad = (400, "illegal_argument", "users must be a list of 1 to 20 names");
     world.fails((App, "POST", "/messages/chatgroups/users"), message(json!({"users": []})), bad).await;
+    let number = json!(id.parse::<u64>().unwrap());
+    world.ok(App, "POST", "/messages/chatgroups", message(json!({"to": [number]}))).await;
+    let strangers = "users [nobody] are not members of this group!";
+    let named = message(json!({"users": ["nobody"]}));
+    refused(&world, (App, "POST", "/messages/chatgroups/users"), named, strangers).await;
     let recall = json!({"msg_id": first, "to": id, "chat_type": "groupchat", "from": "alice"});
     let recalled = world.ok(App, "POST", "/messages/msg_recall", recall.clone()).await;
     assert_eq!(
@@ -457,4 +543,21 @@ async fn messages_to_groups() {
     world.ok(App, "POST", &format!("/chatgroups/{id}/disable"), Value::Null).await;
     let disabled = "can not operate this group, reason: group is disabled";
     refused(&world, (App, "POST", "/messages/chatgroups"), message(json!({})), disabled).await;
+}
+
+#[tokio::test]
+async fn messages_to_groups_are_counted_wherever_they_are_sent() {
+    let world = World::with(AppSettings::default()).await;
+    let id = made(&world, json!({})).await;
+    let message = json!({"target_type": "chatgroups", "target": [id], "msg": {"type": "cmd", "action": "x"},
+        "routetype": "ROUTE_ONLINE"});
+    for sent in 0.. {
+        let answer = world.call(App, "POST", "/messages", message.clone()).await;
+        if answer.status == 429 {
+            assert!(sent >= 20, "20 a second are allowed");
+            break;
+        }
+        answer.ok();
+        assert!(sent < 2000, "the limit never came");
+    }
 }

@@ -176,18 +176,27 @@ impl Chat {
             }
             _ => Vec::new(),
         };
-        let mut parties = Vec::with_capacity(newcomers.len());
+        let (mut parties, mut over_limit) = (Vec::with_capacity(newcomers.len()), Vec::new());
         for user in &newcomers {
             match inner.party(app, user).await {
                 Ok(party) => parties.push(party),
                 Err(ChatError::Muc(MucError::NoUser { .. })) => continue,
                 Err(other) => return Err(other),
             }
-            inner.check_joined(app, user).await?;
+            match inner.check_joined(app, user).await {
+                Ok(()) => {}
+                Err(ChatError::Muc(MucError::JoinedLimit { user, .. })) => over_limit.push(user),
+                Err(other) => return Err(other),
+            }
         }
         let destroys = matches!(action, GroupAction::Destroy);
-        let limits = Limits { admins: app.settings.max_admins, size: app.settings.group_size_limit };
-        let manage = Manage { id, actor, action, parties, limits };
+        let settings = &app.settings;
+        let limits = Limits {
+            admins: settings.max_admins,
+            size: settings.group_size_limit,
+            joined: settings.max_joined_groups,
+        };
+        let manage = Manage { id, actor, action, parties, over_limit, limits };
         let outcomes = inner.logs.execute(inner.muc_log(app, id), manage).await?;
         if destroys {
             inner.sweep(app, id).await?;
@@ -281,17 +290,19 @@ impl Chat {
         Ok(items)
     }
 
-    /// Members in the order of coming, the owner among them.
+    /// Members in the order of coming, or the last to come first; the owner among them.
     pub async fn group_members(
         &self,
         app: &App,
         id: MucId,
         cursor: Option<&str>,
         limit: usize,
+        backwards: bool,
     ) -> Result<Page<Member>> {
         let (inner, info) = (&self.inner, self.inner.info(app, id).await?);
         let admins = self.group_admins(app, id).await?;
-        let page = RelationPage::new(cursor.and_then(read_cursor), limit + 1);
+        let page = if backwards { RelationPage::backwards } else { RelationPage::new };
+        let page = page(cursor.and_then(read_cursor), limit + 1);
         let log = inner.muc_log(app, id);
         let found = inner.store.relations(&[log], &MEMBER_ORDER, &id.to_string(), page).await?;
         let more = found.len() > limit;
@@ -314,14 +325,14 @@ impl Chat {
     ) -> Result<Vec<Member>> {
         let (mut skip, mut cursor) = (skip, None);
         while skip > 0 {
-            let page = self.group_members(app, id, cursor.as_deref(), skip.min(PAGE)).await?;
+            let page = self.group_members(app, id, cursor.as_deref(), skip.min(PAGE), false).await?;
             skip -= page.items.len();
             cursor = page.cursor;
             if cursor.is_none() {
                 return Ok(Vec::new());
             }
         }
-        Ok(self.group_members(app, id, cursor.as_deref(), limit).await?.items)
+        Ok(self.group_members(app, id, cursor.as_deref(), limit, false).await?.items)
     }
 
     pub async fn group_admins(&self, app: &App, id: MucId) -> Result<Vec<UserName>> {

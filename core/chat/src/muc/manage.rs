@@ -23,6 +23,8 @@ pub(crate) struct Manage {
     pub(crate) action: GroupAction,
     /// The accounts of those whom the action may bring in, as far as they exist.
     pub(crate) parties: Vec<Party>,
+    /// Those of them who are in as many groups as the app allows.
+    pub(crate) over_limit: Vec<UserName>,
     pub(crate) limits: Limits,
 }
 
@@ -31,6 +33,7 @@ pub(crate) struct Manage {
 pub(crate) struct Limits {
     pub(crate) admins: usize,
     pub(crate) size: u64,
+    pub(crate) joined: usize,
 }
 
 /// What can be done to a group.

@@ -4,8 +4,8 @@ use crate::{
     ChatError,
     log::Draft,
     muc::{
-        ADMIN, Actor, Consent, MEMBER, MEMBER_ORDER, MUC_APPLIED, MUC_ATTRIBUTES, MUC_BLOCK, MUC_INVITED,
-        Manage, MucError, OF_ONE, Outcome, Role,
+        ADMIN, ALLOW, Actor, Consent, MEMBER, MEMBER_ORDER, MUC_APPLIED, MUC_ATTRIBUTES, MUC_BLOCK,
+        MUC_INVITED, Manage, MucError, OF_ONE, Outcome, Role,
         life::end,
         manage::{done, failed, tell},
         order_key,
@@ -55,6 +55,10 @@ pub(super) async fn exit(
     if standing.is_admin {
         draft.delete_muc_relation(&ADMIN, id, person.as_str());
     }
+    // A mute stays: nobody gets rid of it by leaving and coming again.
+    if standing.is_allowed {
+        draft.delete_muc_relation(&ALLOW, id, person.as_str());
+    }
     Ok(())
 }
 
@@ -81,6 +85,8 @@ impl Manage {
                 Some(MucError::AlreadyMember { user: user.clone() })
             } else if standing.is_blocked && self.actor.user.is_some() {
                 Some(MucError::Blocked { user: user.clone() })
+            } else if !asks && self.over_limit.contains(user) {
+                Some(MucError::JoinedLimit { user: user.clone(), limit: self.limits.joined })
             } else if !room && !asks {
                 Some(MucError::Full)
             } else {
@@ -124,7 +130,11 @@ impl Manage {
         self.tell(draft, muc, MucChange::Joined { people, how, size }, Audience::Everyone).await
     }
 
-    fn check_room(muc: &Muc) -> Result<(), ChatError> {
+    /// Whether there is a place for one more, and they may take it.
+    fn check_room(&self, muc: &Muc, user: &UserName) -> Result<(), ChatError> {
+        if self.over_limit.contains(user) {
+            return Err(MucError::JoinedLimit { user: user.clone(), limit: self.limits.joined }.into());
+        }
         if muc.size < muc.info.max_users { Ok(()) } else { Err(MucError::Full.into()) }
     }
 
@@ -149,7 +159,7 @@ impl Manage {
         if !muc.info.public && !is_invited {
             return Err(MucError::NotPublic.into());
         }
-        Self::check_room(muc)?;
+        self.check_room(muc, &user)?;
         if !muc.info.approval || is_invited {
             return self.bring_in(draft, muc, vec![user], Joining::Joined).await;
         }
@@ -174,7 +184,7 @@ impl Manage {
             return Err(MucError::NoApplication.into());
         }
         if accept && !self.is_gone(draft, user).await? {
-            Self::check_room(muc)?;
+            self.check_room(muc, user)?;
             return self.bring_in(draft, muc, vec![user.clone()], Joining::Accepted).await;
         }
         draft.delete_muc_relation(&MUC_APPLIED, id, user.as_str());
@@ -202,7 +212,7 @@ impl Manage {
         if self.is_gone(draft, &user).await? {
             return Err(ChatError::UserNotFound);
         }
-        Self::check_room(muc)?;
+        self.check_room(muc, &user)?;
         self.tell(draft, muc, MucChange::InvitationAccepted, inviter).await?;
         self.bring_in(draft, muc, vec![user], Joining::Invited).await
     }
