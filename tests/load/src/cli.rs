@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{idle, journal, lists, open, report, storm, throughput, uplink::STAMP_LENGTH};
+use crate::{group, idle, journal, lists, open, report, storm, throughput, uplink::STAMP_LENGTH};
 use clap::{Parser, Subcommand};
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -97,6 +97,8 @@ enum Command {
     Storm(storm::Storm),
     /// Long lists of users and contacts, page by page.
     Lists(lists::Lists),
+    /// A group of 10 and a large one: messages, pages of members, coming and going.
+    Group(group::Group),
     /// Send until the server goes away, and write down everything that was acknowledged.
     Journal(journal::Journal),
     /// Check that everything written down is there, once and in order.
@@ -122,6 +124,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<Vec<String>> {
         Command::Idle(args) => idle::run(target, common, args).await,
         Command::Storm(args) => storm::run(target, common, args).await,
         Command::Lists(args) => lists::run(target, common, args).await,
+        Command::Group(args) => group::run(target, common, args).await,
         Command::Journal(args) => journal::run(target, args).await,
         Command::Verify(args) => journal::verify(target, args).await,
     }

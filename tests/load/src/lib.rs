@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod caller;
 mod check;
 mod cli;
 mod client;
 mod errors;
+mod group;
 mod histogram;
 mod idle;
 mod journal;

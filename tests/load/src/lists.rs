@@ -1,19 +1,17 @@
 //! Long lists: an app with many users and a user with many contacts, read page by page over REST.
 
 use crate::{
+    caller::{Caller, PARALLEL, timed},
     cli::{Common, Target},
     histogram::Histogram,
     report::{milliseconds as ms, say},
-    rest::{AppAccess, Rest},
 };
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Calls that are under way while the lists are made.
-const PARALLEL: usize = 64;
 const USERS_PAGE: usize = 100;
 const CONTACTS_PAGE: usize = 50;
 /// Times that the whole contact list is asked for.
@@ -36,36 +34,19 @@ pub(crate) struct Lists {
     max_p99_ms: Option<u64>,
 }
 
-struct Caller {
-    rest: Rest,
-    base: String,
-    token: String,
-}
-
-impl Caller {
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        self.rest.call(method, &format!("{}{path}", self.base), Some(&self.token), body).await
-    }
-}
-
 pub(crate) async fn run(target: &Target, common: Common, args: &Lists) -> anyhow::Result<Vec<String>> {
     ensure!(args.contacts < args.users, "there must be more users than contacts");
-    let rest = Rest::new(target.listen);
-    let app: AppAccess = rest
-        .make_app_with(target.admin, json!({ "max_contacts": args.contacts + 1, "rate_factor": 0 }))
-        .await?;
-    let token = rest.app_token(&app).await?;
-    let (org, name) = app.app_key.split_once('#').context("app key without #")?;
-    let caller = Caller { rest, base: format!("http://{}/{org}/{name}", target.listen), token };
+    let settings = json!({ "max_contacts": args.contacts + 1, "rate_factor": 0 });
+    let caller = Caller::new(target, settings).await?;
 
-    let registered = timed(register(&caller, args.users)).await?;
+    let registered = timed(caller.register(args.users)).await?;
     let befriended = timed(befriend(&caller, args.contacts)).await?;
     let (users, seen) =
-        walk(&caller, "/users?", USERS_PAGE, args.pages, |page| page["entities"].as_array()).await?;
+        caller.walk("/users?", USERS_PAGE, args.pages, |page| page["entities"].as_array()).await?;
     let path = format!("/user/{OWNER}/contacts?");
     let all = args.contacts.div_ceil(CONTACTS_PAGE) + 1;
     let (contacts, listed) =
-        walk(&caller, &path, CONTACTS_PAGE, all, |page| page["data"]["contacts"].as_array()).await?;
+        caller.walk(&path, CONTACTS_PAGE, all, |page| page["data"]["contacts"].as_array()).await?;
     let mut whole = Histogram::default();
     for _ in 0..WHOLE {
         let begun = Instant::now();
@@ -108,47 +89,10 @@ pub(crate) async fn run(target: &Target, common: Common, args: &Lists) -> anyhow
     Ok(problems)
 }
 
-async fn timed(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    work.await?;
-    Ok(begun.elapsed())
-}
-
-async fn register(caller: &Caller, users: usize) -> anyhow::Result<()> {
-    // Not in batches: those need passwords, and each is worth 20 ms of a processor.
-    let calls = (0..users).map(|n| async move {
-        let user = json!({ "username": format!("u{n}") });
-        caller.call(Method::POST, "/users", Some(&user)).await.map(drop)
-    });
-    stream::iter(calls).buffer_unordered(PARALLEL).try_collect().await
-}
-
 async fn befriend(caller: &Caller, contacts: usize) -> anyhow::Result<()> {
     let calls = (1..=contacts).map(|n| async move {
         let path = format!("/users/{OWNER}/contacts/users/u{n}");
         caller.call(Method::POST, &path, None).await.map(drop)
     });
     stream::iter(calls).buffer_unordered(PARALLEL).try_collect().await
-}
-
-/// Reads a list page by page. Gives the time of each, and how many items there were.
-async fn walk(
-    caller: &Caller,
-    path: &str,
-    limit: usize,
-    pages: usize,
-    items: impl Fn(&Value) -> Option<&Vec<Value>>,
-) -> anyhow::Result<(Histogram, usize)> {
-    let (mut times, mut count, mut cursor) = (Histogram::default(), 0, String::new());
-    for _ in 0..pages {
-        let begun = Instant::now();
-        let page = caller.call(Method::GET, &format!("{path}limit={limit}&cursor={cursor}"), None).await?;
-        times.record(begun.elapsed());
-        count += items(&page).context("a page without items")?.len();
-        match page["cursor"].as_str() {
-            Some(next) => cursor = next.to_owned(),
-            None => break,
-        }
-    }
-    Ok((times, count))
 }
