@@ -90,6 +90,8 @@ pub struct AppSettings {
     pub max_subscriptions: usize,
     /// Groups of the app; 0 = as many as there are.
     pub max_groups: u64,
+    /// Threads of the app; 0 = as many as there are.
+    pub max_threads: u64,
     /// Groups that one user may be in; 0 = as many as there are. Counted when they come in: two at once may pass it by one.
     pub max_joined_groups: usize,
     /// The greatest size that a group may be given.
@@ -131,6 +133,7 @@ impl Default for AppSettings {
             presence_ext_limit: 1024,
             max_subscriptions: 3000,
             max_groups: 0,
+            max_threads: 100_000,
             max_joined_groups: 0,
             group_size_limit: 100_000,
             max_admins: 99,

@@ -32,7 +32,7 @@ pub use model::{
 };
 pub use muc::{
     Actor, Consent, GroupAction, GroupChanges, GroupEntry, GroupFile, Member, MucError, MucInfo, MutedMember,
-    NewGroup, Outcome, Role,
+    NewGroup, Outcome, Role, ThreadAction, ThreadOf,
 };
 pub use people::{Contact, Imported, PresenceRecord, PushBinding, PushSettings, PushTemplate, Subscription};
 pub use service::Chat;

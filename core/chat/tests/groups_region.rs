@@ -6,7 +6,7 @@ mod common;
 
 use common::{Person, region::Cores, text_of, user};
 use futures_util::future::join_all;
-use meridian_chat::{Actor, ChatError, Consent, GroupAction, MucError, NewGroup, Role};
+use meridian_chat::{Actor, ChatError, Consent, GroupAction, MucError, NewGroup, Role, ThreadAction};
 use meridian_memory::MemoryStore;
 use meridian_replication::{compare, replay, verify};
 use meridian_types::{
@@ -279,6 +279,89 @@ async fn a_mute_holds_everywhere_and_ends() {
     while bob.say(id, "again").await.is_err() {
         assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    check_replay(&cores).await;
+}
+
+async fn on_thread(
+    cores: &Cores,
+    core: usize,
+    id: MucId,
+    name: &str,
+    action: ThreadAction,
+) -> Result<(), MucError> {
+    match cores.cores[core].chat.manage_thread(&cores.app, id, by(name), action).await {
+        Ok(outcomes) => outcomes.into_iter().find_map(|outcome| outcome.error).map_or(Ok(()), Err),
+        Err(ChatError::Muc(error)) => Err(error),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// However many begin a thread about a message, it has one.
+#[tokio::test]
+async fn a_message_has_one_thread() {
+    let cores = Cores::new(2).await;
+    for name in ["alice", "bob"] {
+        cores.register(name).await;
+    }
+    let id = made(&cores, "alice", &["bob"], 10).await;
+    let alice = cores.login(0, "alice", "a").await;
+    for _ in 0..5 {
+        let on = alice.say(id, "about").await.unwrap().message_id;
+        let begin = |n: usize| {
+            let owner = if n.is_multiple_of(2) { "alice" } else { "bob" };
+            let chat = &cores.cores[n % 2].chat;
+            chat.create_thread(&cores.app, by(owner), (id, on), "T".into(), user(owner))
+        };
+        let begun = join_all((0..6).map(begin)).await;
+        let made = begun.iter().filter(|outcome| outcome.is_ok()).count();
+        let late =
+            |outcome: &&Result<MucId, _>| matches!(outcome, Err(ChatError::Muc(MucError::ThreadExists)));
+        assert_eq!((made, begun.iter().filter(late).count()), (1, 5));
+    }
+    check_replay(&cores).await;
+}
+
+/// Who is thrown out of the group, or whose thread ends, at the moment of joining is in no thread afterwards.
+#[tokio::test]
+async fn joining_a_thread_against_its_end_and_against_removal_from_the_group() {
+    let cores = Cores::new(2).await;
+    for name in ["alice", "bob"] {
+        cores.register(name).await;
+    }
+    let id = made(&cores, "alice", &["bob"], 10).await;
+    let alice = cores.login(0, "alice", "a").await;
+    for round in 0..20 {
+        let on = alice.say(id, "about").await.unwrap().message_id;
+        let begun =
+            cores.cores[0].chat.create_thread(&cores.app, by("alice"), (id, on), "T".into(), user("alice"));
+        let thread = begun.await.unwrap();
+        let join = on_thread(&cores, round % 2, thread, "bob", ThreadAction::Join(vec![user("bob")]));
+        let ends = round.is_multiple_of(4) || round % 4 == 1;
+        let against = async {
+            if ends {
+                on_thread(&cores, (round + 1) % 2, thread, "alice", ThreadAction::Destroy).await
+            } else {
+                let remove = GroupAction::Remove(vec![user("bob")]);
+                act(&cores, (round + 1) % 2, id, by("alice"), remove).await
+            }
+        };
+        let (joined, against) = tokio::join!(join, against);
+        against.unwrap();
+        match joined {
+            Ok(()) => {}
+            Err(MucError::NotFound) if ends => {}
+            Err(MucError::NotMember { .. }) if !ends => {}
+            other => panic!("{other:?}"),
+        }
+        let mine = cores.cores[1].chat.joined_threads(&cores.app, &user("bob"), None, None, (50, true)).await;
+        assert!(mine.unwrap().items.is_empty());
+        if !ends {
+            let of = cores.cores[1].chat.thread(&cores.app, thread, None).await.unwrap();
+            assert_eq!(of.size, 1);
+            let add = GroupAction::Add { people: vec![user("bob")], consent: Consent::NotAsked };
+            act(&cores, 0, id, app(), add).await.unwrap();
+        }
     }
     check_replay(&cores).await;
 }

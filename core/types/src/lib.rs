@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod content;
 pub mod entry;
 pub mod events;
 pub mod hash;

@@ -1,7 +1,7 @@
 //! What an entry of kind [`Notice`](crate::EntryKind::Notice) says: something other than a message that a person's devices
 //! should know. Its body is this, as JSON, so that fields can be added; each protocol has its own words for it.
 
-use crate::{ConversationKey, Entry, EntryKind, UserName};
+use crate::{ConversationKey, Entry, EntryKind, MessageId, Millis, MucId, UserName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +27,46 @@ pub enum Notice {
     },
     /// In a group, thread or room; the entry's sender did it.
     Muc(MucNotice),
+    /// In a group, about one of its threads; the entry's sender did it.
+    Thread(ThreadNotice),
+}
+
+/// A change of a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadNotice {
+    pub id: MucId,
+    /// What it is called then.
+    pub name: String,
+    /// What it is about.
+    pub message: MessageId,
+    #[serde(flatten)]
+    pub change: ThreadChange,
+}
+
+/// The message that was said last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastMessage {
+    pub id: MessageId,
+    pub at: Millis,
+    pub from: UserName,
+    /// A serialised `MessageBody`.
+    pub body: Vec<u8>,
+}
+
+/// What was changed of a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ThreadChange {
+    Created,
+    Renamed,
+    Destroyed,
+    /// Somebody has said something there. Never stored.
+    Said {
+        /// Messages so far.
+        count: u64,
+        last: LastMessage,
+    },
 }
 
 /// A change of a group, thread or room.
@@ -34,6 +74,9 @@ pub enum Notice {
 pub struct MucNotice {
     /// What it is called then.
     pub name: String,
+    /// The group of a thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MucId>,
     #[serde(flatten)]
     pub change: MucChange,
 }

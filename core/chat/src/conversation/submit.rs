@@ -7,7 +7,7 @@ use crate::{
         edit, recall,
     },
     log::{Command, Draft, LogError, NewEntry},
-    muc::{check_named, check_speaker, note_reader},
+    muc::{check_named, check_speaker, note_reader, tell_said},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -257,6 +257,9 @@ impl Command for Submit {
             self.join_pair(draft).await?;
         }
         let entry = draft.append(self.entry(body));
+        if entry.kind == EntryKind::Message {
+            tell_said(draft, &entry).await.map_err(LogError::from)?;
+        }
         metrics::counter!("chat_entries_total", "kind" => kind_label(entry.kind)).increment(1);
         Ok(Sent { message_id: entry.message_id, at: entry.at, notice })
     }

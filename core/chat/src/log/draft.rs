@@ -272,7 +272,18 @@ impl<'a> Draft<'a> {
 
     /// Relations from one id, about `limit` at most: with what this batch has changed.
     pub(crate) async fn relations(&self, kind: &Kind, from: &str, limit: usize) -> Result<Vec<Relation>> {
-        let page = RelationPage::new(None, limit);
+        self.relations_after(kind, from, None, limit).await
+    }
+
+    /// The same, behind a key; what this batch has changed comes whatever its key.
+    pub(crate) async fn relations_after(
+        &self,
+        kind: &Kind,
+        from: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Relation>> {
+        let page = RelationPage::new(after.map(str::to_owned), limit);
         let found = self.state.store.relations(&[self.log()], kind, from, page).await?;
         let staged = self.state.staged_relations.iter();
         let staged: Vec<_> = staged.filter(|((of, start, _), _)| of == kind && start == from).collect();

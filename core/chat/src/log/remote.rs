@@ -40,6 +40,8 @@ pub(super) fn receive(command: &EncodedCommand) -> Result<Received, LogError> {
         muc::Create::NAME => read::<muc::Create>(body),
         muc::Manage::NAME => read::<muc::Manage>(body),
         muc::TellReaders::NAME => read::<muc::TellReaders>(body),
+        muc::CreateThread::NAME => read::<muc::CreateThread>(body),
+        muc::ManageThread::NAME => read::<muc::ManageThread>(body),
         muc::Sweep::NAME => read::<muc::Sweep>(body),
         NoticeToSelf::NAME => read::<NoticeToSelf>(body),
         CreateApp::NAME => read::<CreateApp>(body),

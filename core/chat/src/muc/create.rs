@@ -21,8 +21,9 @@ use meridian_types::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Groups of a log.
-const GROUPS: &str = "groups";
+/// What is counted in each log.
+pub(super) const GROUPS: &str = "groups";
+pub(super) const THREADS: &str = "threads";
 /// Ids of one second in one log.
 const IDS: u16 = 1024;
 
@@ -72,7 +73,7 @@ impl Command for Create {
         let muc = Muc::new(info.clone());
         draft.put_muc(&muc, info.clone())?;
         put_public(draft, &info).await?;
-        count_groups(draft, 1).await?;
+        count(draft, GROUPS, 1).await?;
         let first = draft.next_seq(&key).0;
         enter(draft, id, &self.owner.name, first).await?;
         let by = (&self.owner.name, &self.actor);
@@ -115,12 +116,12 @@ pub(super) async fn free_id(draft: &mut Draft<'_>, kind: MucKind) -> Result<MucI
     Err(ChatError::Busy)
 }
 
-/// Changes the number of groups in this log.
-pub(super) async fn count_groups(draft: &mut Draft<'_>, by: i64) -> Result<(), ChatError> {
-    let stored = draft.object(&COUNTER, GROUPS).await?;
+/// Changes the number of groups or threads in this log.
+pub(super) async fn count(draft: &mut Draft<'_>, what: &str, by: i64) -> Result<(), ChatError> {
+    let stored = draft.object(&COUNTER, what).await?;
     let count = stored.as_ref().map_or(0, read_counter).saturating_add_signed(by);
     let version = stored.map_or(0, |stored| stored.version);
-    draft.put_object(&COUNTER, GROUPS, 0, version, Bytes::from(count.to_string()));
+    draft.put_object(&COUNTER, what, 0, version, Bytes::from(count.to_string()));
     Ok(())
 }
 
@@ -130,10 +131,11 @@ impl Inner {
         self.placement.conversation(app.tenant, &id.into())
     }
 
-    async fn group_count(&self, app: &App) -> Result<u64, ChatError> {
+    /// How many groups or threads an app has.
+    pub(super) async fn count(&self, app: &App, what: &str) -> Result<u64, ChatError> {
         let mut count = 0;
         for log in self.placement.all_owned(app.tenant) {
-            let counter = self.store.object(log, &COUNTER, GROUPS).await?;
+            let counter = self.store.object(log, &COUNTER, what).await?;
             count += counter.as_ref().map_or(0, read_counter);
         }
         Ok(count)
@@ -162,7 +164,7 @@ impl Chat {
         if group.max_users > settings.group_size_limit {
             return Err(MucError::SizeLimit { limit: settings.group_size_limit }.into());
         }
-        if settings.max_groups > 0 && inner.group_count(app).await? >= settings.max_groups {
+        if settings.max_groups > 0 && inner.count(app, GROUPS).await? >= settings.max_groups {
             return Err(MucError::GroupLimit { limit: settings.max_groups }.into());
         }
         let owner = inner.party(app, &group.owner).await?;
@@ -205,6 +207,7 @@ impl Chat {
             mute_all: false,
             disabled: false,
             announcement: String::new(),
+            thread: None,
         };
         if group.id.is_some() {
             // What an earlier group of this id may have left.
@@ -218,7 +221,17 @@ impl Chat {
 impl Inner {
     /// Takes out what a destroyed group has left.
     pub(crate) async fn sweep(&self, app: &App, id: MucId) -> Result<(), ChatError> {
-        while self.logs.execute(self.muc_log(app, id), Sweep { id }).await? {}
+        let log = self.muc_log(app, id);
+        let mut left = vec![id];
+        while let Some(id) = left.pop() {
+            loop {
+                let (more, threads) = self.logs.execute(log, Sweep { id }).await?;
+                left.extend(threads);
+                if !more {
+                    break;
+                }
+            }
+        }
         Ok(())
     }
 }

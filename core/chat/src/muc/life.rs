@@ -5,10 +5,12 @@ use crate::{
     log::{Command, Draft, JOINED},
     muc::{
         ADMIN, Actor, GroupChanges, MEMBER, MUC, Manage, MucError, MucInfo, OF_ONE, PUBLIC, Role, SIZE,
-        create::count_groups,
+        THREAD,
+        create::{GROUPS, THREADS, count},
         manage::tell,
         members,
         state::{Muc, read_stay, stay_body},
+        threads,
     },
 };
 use async_trait::async_trait;
@@ -121,7 +123,7 @@ pub(super) async fn end(draft: &mut Draft<'_>, muc: &Muc, by: (&UserName, &Actor
         draft.delete_object(&PUBLIC, &id);
     }
     draft.delete_muc_relation(&SIZE, muc.info.id, "");
-    count_groups(draft, -1).await?;
+    count(draft, GROUPS, -1).await?;
     tell(draft, muc, by, MucChange::Destroyed, Audience::Everyone).await
 }
 
@@ -165,8 +167,8 @@ pub(crate) struct Sweep {
 
 #[async_trait]
 impl Command for Sweep {
-    /// Whether there may be more.
-    type Output = bool;
+    /// Whether there may be more, and threads that have ended with the group and are to be swept too.
+    type Output = (bool, Vec<MucId>);
     type Error = ChatError;
 
     const NAME: &'static str = "muc.sweep";
@@ -175,10 +177,10 @@ impl Command for Sweep {
         true
     }
 
-    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<bool, ChatError> {
+    async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<(bool, Vec<MucId>), ChatError> {
         let id = self.id.to_string();
         if draft.object(&MUC, &id).await?.is_some() {
-            return Ok(false);
+            return Ok((false, Vec::new()));
         }
         let key = ConversationKey::from(self.id);
         let last = draft.last_seq(&key).await?.0;
@@ -197,6 +199,24 @@ impl Command for Sweep {
             more |= rows.len() >= SWEPT;
             rows.iter().for_each(|row| draft.delete_muc_relation(&kind, self.id, &row.to));
         }
-        Ok(more)
+        let (mut ended, mut threads) = (Vec::new(), 0);
+        for row in draft.relations(&THREAD, &id, SWEPT).await? {
+            let Some(thread) = MucId::parse(&row.to) else { continue };
+            match draft.muc(thread).await {
+                Ok(found) => {
+                    threads::end(draft, &found)?;
+                    threads -= 1;
+                }
+                Err(ChatError::Muc(MucError::NotFound)) => {
+                    draft.delete_muc_relation(&THREAD, self.id, &row.to);
+                }
+                Err(other) => return Err(other),
+            }
+            ended.push(thread);
+        }
+        if threads != 0 {
+            count(draft, THREADS, threads).await?;
+        }
+        Ok((more || ended.len() >= SWEPT, ended))
     }
 }

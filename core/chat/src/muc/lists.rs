@@ -44,8 +44,16 @@ fn names(relations: Vec<Relation>) -> Result<Vec<UserName>> {
     relations.iter().map(|relation| Ok(UserName::parse(&relation.to)?)).collect()
 }
 
-fn read_cursor(cursor: &str) -> Option<String> {
+pub(super) fn read_cursor(cursor: &str) -> Option<String> {
     String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}
+
+/// Cuts keys, of which one more than asked for was read, to a page.
+pub(super) fn paged(mut keys: Vec<String>, limit: usize) -> (Vec<String>, Option<String>) {
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let cursor = keys.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last));
+    (keys, cursor)
 }
 
 impl Inner {

@@ -212,7 +212,8 @@ pub(super) async fn tell(
         target: None,
         idempotency: None,
         ext: Bytes::new(),
-        body: Notice::Muc(MucNotice { name, change }).encode(),
+        body: Notice::Muc(MucNotice { name, parent: muc.info.thread.map(|thread| thread.group), change })
+            .encode(),
         at: None,
     });
     Ok(())

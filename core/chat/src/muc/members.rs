@@ -10,11 +10,12 @@ use crate::{
         manage::{done, failed, tell},
         order_key,
         state::{Muc, Standing},
+        threads::leave_threads,
     },
 };
 use bytes::Bytes;
 use meridian_types::{
-    Audience, MucId, Relation, UserName,
+    Audience, MucId, MucKind, Relation, UserName,
     notice::{Joining, MucChange},
 };
 
@@ -54,6 +55,9 @@ pub(super) async fn exit(
     draft.delete_muc_relation(&MUC_ATTRIBUTES, id, person.as_str());
     if standing.is_admin {
         draft.delete_muc_relation(&ADMIN, id, person.as_str());
+    }
+    if id.kind() == MucKind::Group {
+        Box::pin(leave_threads(draft, id, person)).await?;
     }
     // A mute stays: nobody gets rid of it by leaving and coming again.
     if standing.is_allowed {

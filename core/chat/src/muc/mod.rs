@@ -15,6 +15,8 @@ mod model;
 mod receipts;
 mod speech;
 mod state;
+mod thread_lists;
+mod threads;
 
 pub(crate) use create::Create;
 pub(crate) use life::Sweep;
@@ -28,7 +30,10 @@ pub use lists::GroupEntry;
 pub use manage::GroupAction;
 pub use model::{
     Actor, Consent, GroupChanges, GroupFile, Member, MucError, MucInfo, MutedMember, NewGroup, Outcome, Role,
+    ThreadOf,
 };
+pub use threads::ThreadAction;
+pub(crate) use threads::{CreateThread, ManageThread, tell_said};
 
 use meridian_types::Kind;
 
@@ -59,6 +64,14 @@ pub(crate) const MUC_ATTRIBUTES: Kind = Kind::new("muc_attributes");
 /// id → uuid of a shared file; rank = since when (ms), body = JSON.
 pub(crate) const MUC_FILE: Kind = Kind::new("muc_file");
 
+/// group → thread.
+pub(crate) const THREAD: Kind = Kind::new("thread");
+/// group/message → the thread about it.
+pub(crate) const THREAD_ON: Kind = Kind::new("thread_on");
+/// thread → ""; rank = messages so far.
+pub(crate) const THREAD_MESSAGES: Kind = Kind::new("thread_messages");
+/// "" → thread: all of this log.
+pub(crate) const THREADS: Kind = Kind::new("threads");
 /// id/message → reader; rank = when (ms), body = what they said with it.
 pub(crate) const MUC_READ: Kind = Kind::new("muc_read");
 /// id → message; rank = how many have read it, body = how many its author knows of.

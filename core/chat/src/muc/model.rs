@@ -1,6 +1,6 @@
 //! What groups are made of, as REST and the protocols see it.
 
-use meridian_types::{Millis, MucId, Resource, UserName};
+use meridian_types::{MessageId, Millis, MucId, Resource, UserName};
 use serde::{Deserialize, Serialize};
 
 /// A group, thread or room.
@@ -38,6 +38,16 @@ pub struct MucInfo {
     pub disabled: bool,
     #[serde(default)]
     pub announcement: String,
+    /// Of a thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<ThreadOf>,
+}
+
+/// Where a thread hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadOf {
+    pub group: MucId,
+    pub message: MessageId,
 }
 
 /// A group to be made.
@@ -172,6 +182,8 @@ pub enum MucError {
     JoinedLimit { user: UserName, limit: usize },
     #[error("the app has {limit} groups, as many as it may have")]
     GroupLimit { limit: u64 },
+    #[error("the app has {limit} threads, as many as it may have")]
+    ThreadLimit { limit: u64 },
     #[error("the group is not public")]
     NotPublic,
     #[error("there is no invitation")]
@@ -180,6 +192,10 @@ pub enum MucError {
     NoApplication,
     #[error("a message may be for at most {limit} members")]
     DirectedLimit { limit: usize },
+    #[error("there is a thread about this message")]
+    ThreadExists,
+    #[error("there is no such message")]
+    NoMessage,
     #[error("there is no such file")]
     NoFile,
     #[error("the attributes of a member are larger than {limit} bytes")]

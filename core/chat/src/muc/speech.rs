@@ -165,9 +165,22 @@ pub(crate) async fn check_speaker(
         return Ok(());
     }
     let standing = draft.standing(id, sender).await.map_err(refused)?;
-    let role = standing.role(&muc.info, sender);
+    let mut role = standing.role(&muc.info, sender);
     if role == Role::Outsider {
         return Err(SendError::NotMember);
+    }
+    // In a thread the group's rules hold.
+    let (mut muc, mut standing) = (muc, standing);
+    if let Some(thread) = muc.info.thread {
+        muc = draft.muc(thread.group).await.map_err(refused)?;
+        standing = draft.standing(thread.group, sender).await.map_err(refused)?;
+        role = standing.role(&muc.info, sender);
+        if muc.info.disabled {
+            return Err(SendError::GroupDisabled);
+        }
+        if role == Role::Outsider {
+            return Err(SendError::NotMember);
+        }
     }
     let speaks = matches!(kind, EntryKind::Message | EntryKind::Edit);
     if !speaks || role == Role::Owner {

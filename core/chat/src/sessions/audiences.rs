@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn told(seq: u64, change: MucChange, audience: Audience) -> Publication {
-        let body = Notice::Muc(MucNotice { name: "G".into(), change }).encode();
+        let body = Notice::Muc(MucNotice { name: "G".into(), parent: None, change }).encode();
         publication(seq, EntryKind::Notice, audience, body)
     }
 

@@ -4,7 +4,7 @@ use super::{
     body::{self, About, Fields},
     frame::{self, Chat, ClientFrame, Mistake},
 };
-use meridian_types::{UserName, msync::MessageBody};
+use meridian_types::{UserName, content, msync::MessageBody};
 use prost::Message;
 
 /// Reads a frame, and turns its content into what is stored and back. `Err`: the code and text that a client is told.
@@ -25,8 +25,8 @@ pub fn check_frame(text: &str) -> Result<(), (&'static str, String)> {
         body::encode(About::Message, (&alice, Chat::User, "bob"), Some(content.clone()), ext.as_ref());
     let stored = MessageBody::decode(stored).map_err(|_| ("bad_message", String::new()))?;
     assert_eq!(stored.contents.first(), Some(&content));
-    let told = body::write(&content);
+    let told = content::write(&content);
     let again = told.as_object().map(read).transpose()?.unwrap_or_default();
-    assert_eq!(body::write(&again), told, "a client that sends back what it was told sends the same");
+    assert_eq!(content::write(&again), told, "a client that sends back what it was told sends the same");
     Ok(())
 }

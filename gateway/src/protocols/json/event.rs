@@ -1,20 +1,20 @@
 //! What clients are told.
 
-use super::{
-    body::{fields, write},
-    frame::Conversation,
-};
+use super::frame::Conversation;
 use bytes::Bytes;
 use meridian_link::{Attached, SendError, Sent};
 use meridian_types::{
-    Audience, Entry, EntryKind, MucKind, Notice, Position, Resource, UserName, msync::MessageBody,
+    Audience, Entry, EntryKind, MucKind, Notice, Position, Resource, UserName,
+    content::{fields, write},
+    msync::MessageBody,
+    notice::ThreadChange,
 };
 use prost::Message;
 use serde_json::{Map, Value, json};
 
 /// Names of the frames that clients are sent.
 #[cfg(test)]
-pub(super) const SERVER_FRAMES: [&str; 15] = [
+pub(super) const SERVER_FRAMES: [&str; 16] = [
     "welcome",
     "message",
     "edited",
@@ -22,6 +22,7 @@ pub(super) const SERVER_FRAMES: [&str; 15] = [
     "receipt",
     "contact",
     "group",
+    "thread",
     "presence",
     "silent_mode",
     "sent",
@@ -151,6 +152,30 @@ fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
         Notice::Contact { change, reason } => {
             let by = entry.sender.as_str();
             json!({ "type": "contact", "change": change, "contact": conversation, "from": by, "reason": reason })
+        }
+        Notice::Thread(notice) => {
+            let mut frame = json!({
+                "type": "thread",
+                "change": "",
+                "thread": notice.id.to_string(),
+                "name": notice.name,
+                "group": entry.conversation.muc()?.to_string(),
+                "message": notice.message.to_string(),
+                "from": entry.sender.as_str(),
+            });
+            frame["change"] = match &notice.change {
+                ThreadChange::Created => "created",
+                ThreadChange::Renamed => "renamed",
+                ThreadChange::Destroyed => "destroyed",
+                ThreadChange::Said { .. } => "said",
+                _ => return None,
+            }
+            .into();
+            if let ThreadChange::Said { count, last } = &notice.change {
+                frame["count"] = (*count).into();
+                frame["last"] = last.id.to_string().into();
+            }
+            frame
         }
         Notice::Muc(notice) => {
             let mut frame = serde_json::to_value(&notice).ok()?;

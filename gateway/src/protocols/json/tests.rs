@@ -5,7 +5,7 @@ use super::{
     event::SERVER_FRAMES,
     frame::{self, CLIENT_FRAMES, Chat},
 };
-use meridian_types::{MessageId, UserName, msync::MessageBody};
+use meridian_types::{MessageId, UserName, content, msync::MessageBody};
 use prost::Message;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ fn bodies_of_every_type_come_back_as_they_were() {
     ];
     for body in bodies {
         let content = body::read(body.as_object().unwrap()).unwrap();
-        assert_eq!(body::write(&content), body);
+        assert_eq!(content::write(&content), body);
     }
 }
 

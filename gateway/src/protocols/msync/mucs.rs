@@ -5,20 +5,24 @@ use super::{
     items::Identity,
 };
 use meridian_types::{
-    Entry, Resource, UserName,
+    Entry, MucId, Resource, UserName,
+    content::last_message,
     msync::{
         Jid, MucBody,
         muc_body::{EventInfo, Operation},
     },
-    notice::{Joining, MucChange, MucNotice},
+    notice::{Joining, MucChange, MucNotice, ThreadChange, ThreadNotice},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What this reader is told; `None` when MSYNC has no words for it.
 pub(super) fn body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<MucBody> {
     let id = entry.conversation.muc()?;
     let app = me.app.as_str();
     let user = |name: &UserName| user_jid(app, name.as_str());
+    if notice.parent.is_some() {
+        return thread_body(me, entry, notice);
+    }
     let body = MucBody {
         muc_id: Some(jid(app, &id.to_string(), CONFERENCE_DOMAIN)),
         from: Some(user(&entry.sender)),
@@ -91,6 +95,79 @@ pub(super) fn body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<Mu
     })
 }
 
+/// What a reader in a thread is told.
+fn thread_body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<MucBody> {
+    let own = entry.sender == me.user;
+    let operation = match notice.change {
+        MucChange::Created => Operation::ThreadCreate,
+        MucChange::Joined { people, .. } if people.contains(&me.user) => Operation::ThreadJoin,
+        MucChange::Joined { .. } => Operation::ThreadPresence,
+        MucChange::Left { .. } if own => Operation::ThreadLeave,
+        MucChange::Removed { people, .. } if people.contains(&me.user) => Operation::ThreadKick,
+        MucChange::Left { .. } | MucChange::Removed { .. } => Operation::ThreadAbsence,
+        _ => return None,
+    };
+    let thread = (entry.conversation.muc()?, notice.name.as_str());
+    Some(of_thread(me, entry, operation, thread, notice.parent?))
+}
+
+fn of_thread(
+    me: &Identity,
+    entry: &Entry,
+    operation: Operation,
+    (thread, name): (MucId, &str),
+    group: MucId,
+) -> MucBody {
+    let app = me.app.as_str();
+    MucBody {
+        operation: Some(operation as i32),
+        muc_id: Some(jid(app, &thread.to_string(), CONFERENCE_DOMAIN)),
+        from: Some(user_jid(app, entry.sender.as_str())),
+        to: vec![user_jid(app, me.user.as_str())],
+        is_chatroom: Some(false),
+        is_thread: Some(true),
+        muc_name: Some(name.to_owned()),
+        muc_parent_id: Some(jid(app, &group.to_string(), CONFERENCE_DOMAIN)),
+        ..MucBody::default()
+    }
+}
+
+/// What a group's member is told of a thread: on the own other devices an operation, else a notification.
+pub(super) fn thread(me: &Identity, entry: &Entry, notice: &ThreadNotice) -> Option<Result<MucBody, Value>> {
+    let group = entry.conversation.muc()?;
+    let (operation, word) = match notice.change {
+        ThreadChange::Created => (None, "create"),
+        ThreadChange::Renamed => (Some(Operation::ThreadUpdate), "update"),
+        ThreadChange::Destroyed => (Some(Operation::ThreadDestroy), "delete"),
+        ThreadChange::Said { .. } => (None, "update_msg"),
+        _ => return None,
+    };
+    if entry.sender == me.user {
+        match (operation, &notice.change) {
+            (Some(operation), _) => {
+                return Some(Ok(of_thread(me, entry, operation, (notice.id, &notice.name), group)));
+            }
+            // Told in the thread itself.
+            (None, ThreadChange::Created) => return None,
+            (None, _) => {}
+        }
+    }
+    let mut data = json!({
+        "id": notice.id.to_string(),
+        "name": notice.name,
+        "muc_parent_id": group.to_string(),
+        "msg_parent_id": notice.message.to_string(),
+        "timestamp": entry.at.0,
+        "from": entry.sender.as_str(),
+        "operation": word,
+    });
+    if let ThreadChange::Said { count, last } = &notice.change {
+        data["message_count"] = (*count).into();
+        data["last_message"] = last_message(notice.id, last).unwrap_or_else(|| json!({}));
+    }
+    Some(Err(json!({ "type": "thread", "data": data })))
+}
+
 /// One person is who it is from; several are listed.
 fn several(body: MucBody, people: &[UserName], size: u64, user: impl Fn(&UserName) -> Jid) -> MucBody {
     let body = MucBody { muc_member_count: count(size), ..body };
@@ -138,7 +215,7 @@ mod tests {
             ext: Bytes::new(),
             body: None,
         };
-        body(&me, &entry, MucNotice { name: "G".into(), change }).unwrap()
+        body(&me, &entry, MucNotice { name: "G".into(), parent: None, change }).unwrap()
     }
 
     fn told(operation: Operation, from: &str, to: &str) -> (Operation, String, Vec<String>) {

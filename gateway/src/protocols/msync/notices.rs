@@ -49,6 +49,10 @@ pub(super) fn render(me: &Identity, entry: &Entry) -> Option<(u64, Vec<u8>)> {
             Some((NOTIFY, notification(&json!({ "type": "user_notification_mute", "values": [value] }))))
         }
         Notice::Muc(notice) => Some((MUC, mucs::body(me, entry, notice)?.encode_to_vec())),
+        Notice::Thread(notice) => Some(match mucs::thread(me, entry, &notice)? {
+            Ok(body) => (MUC, body.encode_to_vec()),
+            Err(words) => (NOTIFY, notification(&words)),
+        }),
         _ => None,
     }
 }
