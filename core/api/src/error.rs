@@ -152,6 +152,7 @@ impl ApiError {
             MucError::GroupLimit { .. } => {
                 Self::forbidden("this appKey has create too many groups/chatrooms!")
             }
+            MucError::ThreadLimit { .. } => Self::forbidden("this appKey has create too many threads!"),
             MucError::NotPublic => Self::forbidden("the group is not public"),
             MucError::NoInvitation => Self::forbidden("there is no invitation"),
             MucError::NoApplication => Self::forbidden("there is no application"),
@@ -171,6 +172,29 @@ impl ApiError {
     pub(crate) fn not_members<'u>(users: impl IntoIterator<Item = &'u UserName>) -> Self {
         let names: Vec<&str> = users.into_iter().take(10).map(UserName::as_str).collect();
         Self::forbidden(format!("users [{}] are not members of this group!", names.join(", ")))
+    }
+
+    /// Errors about a thread: the client SDK goes by their numbers.
+    pub(crate) fn from_thread(error: &MucError) -> Self {
+        match error {
+            MucError::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, "service_resource_not_found", "thread not found")
+                    .with_code(40011)
+            }
+            MucError::ThreadExists => {
+                Self::illegal_argument("a thread about this message exists").with_code(40002)
+            }
+            MucError::NoMessage => {
+                Self::new(StatusCode::NOT_FOUND, "service_resource_not_found", "message not found")
+            }
+            MucError::NotMember { user } => {
+                let text = format!("user {user} is not in the group or thread");
+                Self::new(StatusCode::NOT_FOUND, "service_resource_not_found", text).with_code(40012)
+            }
+            MucError::NotPermitted { .. } => Self::no_right().with_code(40001),
+            MucError::Full => Self::forbidden("the thread is full").with_code(40005),
+            other => Self::from_group(other, "", false),
+        }
     }
 
     pub(crate) fn with_code(self, code: u32) -> Self {

@@ -18,6 +18,7 @@ mod query;
 mod rate;
 mod router;
 mod service;
+mod threads;
 mod token;
 mod users;
 

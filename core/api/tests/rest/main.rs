@@ -8,6 +8,7 @@ mod metrics;
 mod people;
 mod pipeline;
 mod server;
+mod threads;
 mod tokens;
 mod users;
 mod world;
