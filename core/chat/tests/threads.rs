@@ -263,6 +263,11 @@ async fn an_app_has_so_many_threads() {
     // Those that go with their group count no more.
     world.chat.manage_group(&world.app, group, app(), GroupAction::Destroy).await.unwrap();
     let group = self::group(&world, &["bob"]).await;
+    assert_eq!(
+        world.chat.groups(&world.app, None, 10).await.unwrap().items.len(),
+        1,
+        "threads are no groups"
+    );
     for text in ["one", "two"] {
         let on = alice.say(group, text).await.unwrap().message_id;
         begin(&world, group, on, "alice").await.unwrap();

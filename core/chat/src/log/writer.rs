@@ -4,7 +4,7 @@ use crate::{
     clock::{Clock, MessageIds},
     cluster::{Answer, Cluster, Hints, Owner, PeerError, Request},
     log::{Draft, LogError, Publication, command::Job, conversation::Conversation, draft::JOINED},
-    muc::{MUC, MucState, Reminders},
+    muc::{MucState, Reminders, object_kind},
     people::{BLOCK, CONTACT},
     sessions::{Hub, POSITION},
 };
@@ -176,8 +176,8 @@ impl State {
 
     /// The next one who needs it reads it again.
     fn forget_muc(&mut self, kind: &Kind, id: &str) {
-        if kind == &MUC
-            && let Some(id) = MucId::parse(id)
+        if let Some(id) = MucId::parse(id)
+            && kind == &object_kind(id)
             && let Some(state) = self.conversations.get_mut(&id.into())
         {
             state.muc = None;

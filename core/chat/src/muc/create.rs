@@ -4,10 +4,11 @@ use crate::{
     App, Chat, ChatError,
     log::{Command, Draft},
     muc::{
-        Actor, Consent, MEMBER, MUC, MUC_INVITED, MucError, MucInfo, NewGroup,
+        Actor, Consent, MEMBER, MUC_INVITED, MucError, MucInfo, NewGroup,
         life::{Sweep, put_public},
         manage::tell,
         members::enter,
+        object_kind,
         state::Muc,
     },
     people::{COUNTER, Party, is_gone, read_counter},
@@ -65,7 +66,7 @@ impl Command for Create {
         let name = id.to_string();
         // Of an earlier group that is not swept yet.
         let left = draft.relations(&MEMBER, &name, 1).await?;
-        if draft.object(&MUC, &name).await?.is_some() || !left.is_empty() {
+        if draft.object(&object_kind(id), &name).await?.is_some() || !left.is_empty() {
             return Err(MucError::Exists.into());
         }
         draft.load(&key).await?;
@@ -108,7 +109,8 @@ pub(super) async fn free_id(draft: &mut Draft<'_>, kind: MucKind) -> Result<MucI
     let start: u16 = rand::random();
     for n in 0..IDS {
         let id = MucId::new(kind, now, log.region(), log.index(), start.wrapping_add(n));
-        if draft.last_seq(&id.into()).await? == Seq(0) && draft.object(&MUC, &id.to_string()).await?.is_none()
+        if draft.last_seq(&id.into()).await? == Seq(0)
+            && draft.object(&object_kind(id), &id.to_string()).await?.is_none()
         {
             return Ok(id);
         }

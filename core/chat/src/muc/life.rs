@@ -4,11 +4,10 @@ use crate::{
     ChatError,
     log::{Command, Draft, JOINED},
     muc::{
-        ADMIN, Actor, GroupChanges, MEMBER, MUC, Manage, MucError, MucInfo, OF_ONE, PUBLIC, Role, SIZE,
-        THREAD,
+        ADMIN, Actor, GroupChanges, MEMBER, Manage, MucError, MucInfo, OF_ONE, PUBLIC, Role, SIZE, THREAD,
         create::{GROUPS, THREADS, count},
         manage::tell,
-        members,
+        members, object_kind,
         state::{Muc, read_stay, stay_body},
         threads,
     },
@@ -118,7 +117,7 @@ impl Manage {
 /// From here on there is no group; what its members left is [`Sweep`]'s.
 pub(super) async fn end(draft: &mut Draft<'_>, muc: &Muc, by: (&UserName, &Actor)) -> Result<(), ChatError> {
     let id = muc.info.id.to_string();
-    draft.delete_object(&MUC, &id);
+    draft.delete_object(&object_kind(muc.info.id), &id);
     if draft.object(&PUBLIC, &id).await?.is_some() {
         draft.delete_object(&PUBLIC, &id);
     }
@@ -179,7 +178,7 @@ impl Command for Sweep {
 
     async fn decide(&mut self, draft: &mut Draft<'_>) -> Result<(bool, Vec<MucId>), ChatError> {
         let id = self.id.to_string();
-        if draft.object(&MUC, &id).await?.is_some() {
+        if draft.object(&object_kind(self.id), &id).await?.is_some() {
             return Ok((false, Vec::new()));
         }
         let key = ConversationKey::from(self.id);

@@ -4,11 +4,12 @@ use crate::{
     App, Chat, ChatError, Page,
     log::JOINED,
     muc::{
-        ADMIN, ALLOW, Actor, GroupAction, GroupFile, MEMBER, MEMBER_ORDER, MUC, MUC_ATTRIBUTES, MUC_BLOCK,
+        ADMIN, ALLOW, Actor, GROUP, GroupAction, GroupFile, MEMBER, MEMBER_ORDER, MUC_ATTRIBUTES, MUC_BLOCK,
         MUC_FILE, MUTE, Manage, Member, MucError, MucInfo, MutedMember, Outcome, PUBLIC, Role, SIZE,
         extras::read_attributes,
         files::read_file,
         manage::Limits,
+        object_kind,
         state::{read_info, read_stay},
     },
     service::Inner,
@@ -58,7 +59,7 @@ pub(super) fn paged(mut keys: Vec<String>, limit: usize) -> (Vec<String>, Option
 
 impl Inner {
     async fn info(&self, app: &App, id: MucId) -> Result<MucInfo> {
-        let object = self.store.object(self.muc_log(app, id), &MUC, &id.to_string()).await?;
+        let object = self.store.object(self.muc_log(app, id), &object_kind(id), &id.to_string()).await?;
         read_info(&object.ok_or(MucError::NotFound)?)
     }
 
@@ -229,7 +230,7 @@ impl Chat {
 
     /// Every group of the app, the newest first.
     pub async fn groups(&self, app: &App, cursor: Option<&str>, limit: usize) -> Result<Page<GroupEntry>> {
-        let (objects, cursor) = self.muc_page(app, &MUC, cursor, limit).await?;
+        let (objects, cursor) = self.muc_page(app, &GROUP, cursor, limit).await?;
         let mut items = Vec::with_capacity(objects.len());
         for object in &objects {
             items.push(self.inner.entry(app, read_info(object)?, None).await?);

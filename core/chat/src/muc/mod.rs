@@ -35,10 +35,21 @@ pub use model::{
 pub use threads::ThreadAction;
 pub(crate) use threads::{CreateThread, ManageThread, tell_said};
 
-use meridian_types::Kind;
+use meridian_types::{Kind, MucId, MucKind};
 
 /// id → what it is: [`MucInfo`]. rank = minus the time of creation (ms): the newest is listed first.
-pub(crate) const MUC: Kind = Kind::new("muc");
+pub(crate) const GROUP: Kind = Kind::new("muc");
+pub(crate) const OF_THREAD: Kind = Kind::new("muc_thread");
+pub(crate) const ROOM: Kind = Kind::new("muc_room");
+
+/// The kind of object that says what this is; groups, threads and rooms are listed apart.
+pub(crate) const fn object_kind(id: MucId) -> Kind {
+    match id.kind() {
+        MucKind::Group => GROUP,
+        MucKind::Thread => OF_THREAD,
+        MucKind::Room => ROOM,
+    }
+}
 /// The same for public groups; body = the name.
 pub(crate) const PUBLIC: Kind = Kind::new("muc_public");
 /// id → "", rank = how many are in.

@@ -3,7 +3,7 @@
 use crate::{
     ChatError,
     log::{Draft, JOINED},
-    muc::{ADMIN, ALLOW, Actor, MEMBER, MUC, MUC_BLOCK, MUTE, MucError, MucInfo, Role, SIZE},
+    muc::{ADMIN, ALLOW, Actor, MEMBER, MUC_BLOCK, MUTE, MucError, MucInfo, Role, SIZE, object_kind},
 };
 use meridian_types::{Kind, MucId, Object, Relation, Stay, UserName};
 use std::{collections::HashMap, sync::Arc};
@@ -102,7 +102,7 @@ impl Draft<'_> {
             return Ok(Muc { info: state.info.clone(), version: state.version, size: state.size });
         }
         let name = id.to_string();
-        let object = self.object(&MUC, &name).await?.ok_or(MucError::NotFound)?;
+        let object = self.object(&object_kind(id), &name).await?.ok_or(MucError::NotFound)?;
         let size = self.relation(&SIZE, &name, "").await?;
         let size = size.and_then(|size| u64::try_from(size.rank).ok()).unwrap_or(0);
         let info = Arc::new(read_info(&object)?);
@@ -160,7 +160,7 @@ impl Draft<'_> {
     pub(super) fn put_muc(&mut self, muc: &Muc, info: MucInfo) -> Result<(), ChatError> {
         let body = serde_json::to_vec(&info).map_err(|_| corrupt("group cannot be written"))?;
         let rank = -i64::try_from(info.created.0).unwrap_or(i64::MAX);
-        self.put_object(&MUC, &info.id.to_string(), rank, muc.version, body.into());
+        self.put_object(&object_kind(info.id), &info.id.to_string(), rank, muc.version, body.into());
         Ok(())
     }
 

@@ -5,11 +5,12 @@ use crate::{
     ChatError,
     log::{Command, Draft, JOINED, NewEntry},
     muc::{
-        Actor, MUC, MucError, MucInfo, Outcome, Role, SIZE, THREAD, THREAD_MESSAGES, THREAD_ON, THREADS,
+        Actor, MucError, MucInfo, Outcome, Role, SIZE, THREAD, THREAD_MESSAGES, THREAD_ON, THREADS,
         create::{self, count, free_id},
         manage::{done, failed, tell},
         members::{enter, exit},
         model::ThreadOf,
+        object_kind,
         state::Muc,
     },
 };
@@ -294,7 +295,7 @@ async fn leave(draft: &mut Draft<'_>, thread: &Muc, user: &UserName, actor: &Act
 /// From here on there is no thread; what its members left is swept.
 pub(super) fn end(draft: &mut Draft<'_>, thread: &Muc) -> Result<(), ChatError> {
     let (id, ThreadOf { group, message }) = (thread.info.id, place(thread)?);
-    draft.delete_object(&MUC, &id.to_string());
+    draft.delete_object(&object_kind(id), &id.to_string());
     draft.delete_muc_relation(&SIZE, id, "");
     draft.delete_muc_relation(&THREAD_MESSAGES, id, "");
     draft.delete_muc_relation(&THREAD, group, &id.to_string());
