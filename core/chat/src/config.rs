@@ -19,6 +19,8 @@ pub struct ChatConfig {
     pub position_flush_ms: u64,
     /// Passwords hashed at the same time; each takes about 20 ms of one core and 19 MiB.
     pub password_workers: usize,
+    /// Between two looks for people who have left their rooms without a word, in milliseconds.
+    pub room_sweep_ms: u64,
 }
 
 impl Default for ChatConfig {
@@ -30,6 +32,7 @@ impl Default for ChatConfig {
             session_events: 256,
             position_flush_ms: 1000,
             password_workers: 2,
+            room_sweep_ms: 30_000,
         }
     }
 }
@@ -96,7 +99,15 @@ pub struct AppSettings {
     pub max_joined_groups: usize,
     /// The greatest size that a group may be given.
     pub group_size_limit: u64,
-    /// Admins of a group, without its owner.
+    /// Rooms of the app; 0 = as many as there are.
+    pub max_rooms: u64,
+    /// The greatest size that a room may be given.
+    pub room_size_limit: u64,
+    /// Messages that are told to who comes into a room; at most 100.
+    pub room_history: usize,
+    /// How long a person without any connection stays in their rooms, in seconds.
+    pub room_grace_s: u64,
+    /// Admins of a group or room, without its owner.
     pub max_admins: usize,
     pub recall_enabled: bool,
     /// How long after sending a client may recall, in milliseconds.
@@ -136,6 +147,10 @@ impl Default for AppSettings {
             max_threads: 100_000,
             max_joined_groups: 0,
             group_size_limit: 100_000,
+            max_rooms: 0,
+            room_size_limit: 10_000,
+            room_history: 10,
+            room_grace_s: 300,
             max_admins: 99,
             recall_enabled: true,
             recall_window_ms: 120_000,

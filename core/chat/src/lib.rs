@@ -31,8 +31,9 @@ pub use model::{
     RecallOutcome, RecallRequest, Target, User,
 };
 pub use muc::{
-    Actor, Consent, GroupAction, GroupChanges, GroupEntry, GroupFile, Member, MucError, MucInfo, MutedMember,
-    NewGroup, Outcome, Role, ThreadAction, ThreadOf,
+    Actor, AttributeAction, AttributeError, AttributesOutcome, Consent, GroupAction, GroupChanges,
+    GroupEntry, GroupFile, Member, MucError, MucInfo, MutedMember, NewGroup, NewRoom, Outcome, Role,
+    RoomAttributes, ThreadAction, ThreadOf,
 };
 pub use people::{Contact, Imported, PresenceRecord, PushBinding, PushSettings, PushTemplate, Subscription};
 pub use service::Chat;

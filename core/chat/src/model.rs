@@ -2,6 +2,7 @@
 
 use crate::AppSettings;
 use bytes::Bytes;
+use meridian_types::room::Priority;
 use meridian_types::{AppKey, ConversationKey, MessageId, Millis, MucId, Resource, TenantId, UserName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -128,6 +129,10 @@ pub struct OutgoingMessage {
     pub only: Vec<UserName>,
     /// A serialised `MessageBody` of the target's type whose `from` and `to` are these two.
     pub body: Bytes,
+    /// In a room, what is left out first when more is said than can be told.
+    pub priority: Priority,
+    /// One of a message to all rooms.
+    pub is_broadcast: bool,
     /// Also deliver a copy to the sender's own devices.
     pub sync_device: bool,
     /// Connected devices only; never stored.

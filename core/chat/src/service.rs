@@ -9,7 +9,7 @@ use crate::{
     log::{Logs, Placement, Shared},
     muc::{Reminders, tell_authors},
     people::PresenceFeed,
-    sessions::{Attached, Hub, PositionKeeper},
+    sessions::{Attached, Hub, PositionKeeper, tell_rooms},
     tenants::Apps,
     tokens::{self, Claims},
 };
@@ -142,6 +142,9 @@ impl Chat {
             upkeep.spawn(inner.clone().keep_membership());
             upkeep.spawn(inner.clone().announce_presence());
             upkeep.spawn(tell_authors(inner.logs.clone(), reminded));
+            upkeep.spawn(tell_rooms(inner.hub.clone()));
+            let period = Duration::from_millis(config.room_sweep_ms.max(10));
+            upkeep.spawn(inner.clone().watch_rooms(period));
         }
         inner.cluster.announce_change().await;
         Ok(Self { inner })

@@ -6,6 +6,7 @@ use common::{World, body, user};
 use meridian_chat::{OutgoingMessage, Target};
 use meridian_ports::Store;
 use meridian_replication::{compare, replay, verify};
+use meridian_types::room::Priority;
 use meridian_types::session::SendError;
 use prost::Message;
 use std::sync::atomic::Ordering;
@@ -49,6 +50,8 @@ async fn what_may_have_happened_is_not_done_again() {
     let bob = world.login("bob", "b1").await;
     let send = async |text: &str| {
         let message = OutgoingMessage {
+            priority: Priority::default(),
+            is_broadcast: false,
             from: user("alice"),
             to: Target::User(user("bob")),
             only: Vec::new(),

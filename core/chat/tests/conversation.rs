@@ -4,6 +4,7 @@ mod common;
 
 use common::{World, body, text_of, user};
 use meridian_chat::{AppSettings, OutgoingMessage, RecallOutcome, RecallRequest, Target};
+use meridian_types::room::Priority;
 use meridian_types::{
     EntryKind, MessageId, Resource,
     msync::message_body::Type,
@@ -259,6 +260,8 @@ async fn rest_sends_reach_the_sender_only_when_asked() {
     let mut bob = world.login("bob", "b1").await;
     for (text, sync_device) in [("quiet", false), ("copied", true)] {
         let message = OutgoingMessage {
+            priority: Priority::default(),
+            is_broadcast: false,
             from: user("alice"),
             to: Target::User(user("bob")),
             only: Vec::new(),

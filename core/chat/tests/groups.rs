@@ -12,6 +12,7 @@ use meridian_chat::{
 use meridian_memory::MemoryStore;
 use meridian_ports::Store;
 use meridian_replication::{compare, replay, verify};
+use meridian_types::room::Priority;
 use meridian_types::{
     Entry, EntryKind, MucId, Notice, Resource,
     msync::{KeyValue, MessageBody, key_value::Value, message_body::Type},
@@ -397,6 +398,8 @@ async fn directed_messages_reach_only_those_named() {
         ..common::body("admin", &id.to_string(), "news")
     };
     let message = OutgoingMessage {
+        priority: Priority::default(),
+        is_broadcast: false,
         from: user("admin"),
         to: Target::Muc(id),
         only: vec![user("carol")],

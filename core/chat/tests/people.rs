@@ -8,6 +8,7 @@ use common::{Person, World, body, user};
 use meridian_chat::{AppSettings, ChatError, Mutes, NewUser, OutgoingMessage, Target};
 use meridian_memory::MemoryStore;
 use meridian_replication::{compare, replay, verify};
+use meridian_types::room::Priority;
 use meridian_types::{
     Entry, Notice, Resource,
     notice::{ContactChange, ConversationName, SilentMode},
@@ -169,6 +170,8 @@ async fn what_is_sent_after_a_block_is_refused_and_before_it_stays() {
     assert_eq!(send(&bob, "alice").await, Err(SendError::Blocked));
     assert_eq!(send(&alice, "bob").await, Ok(()), "the one who blocks may write");
     let rest = OutgoingMessage {
+        priority: Priority::default(),
+        is_broadcast: false,
         from: user("bob"),
         to: Target::User(user("alice")),
         only: Vec::new(),

@@ -22,6 +22,7 @@ pub use attach::Attached;
 pub use body::{Body, BodyError, bytes_body, empty_body};
 pub use edge::{Cores, Patience};
 pub use handle::{Core, CoreHandle};
+pub use meridian_types::room::{RoomError, RoomNews, RoomRequest, Standing};
 pub use meridian_types::session::{
     Batch, CloseReason, Credential, Device, LinkError, Login, Platform, PullRequest, Refusal, Resume,
     RouteTo, SendError, Sent, SessionEvent, Submission, Unread,

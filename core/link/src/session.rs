@@ -2,7 +2,10 @@
 
 use crate::{Batch, LinkError, PullRequest, SendError, Sent, Submission, Unread};
 use async_trait::async_trait;
-use meridian_types::{ConversationKey, Position};
+use meridian_types::{
+    ConversationKey, Position,
+    room::{RoomError, RoomRequest, Standing},
+};
 use std::fmt::Debug;
 use tokio::sync::oneshot;
 
@@ -19,6 +22,9 @@ pub trait Session: Debug + Send + Sync + 'static {
 
     /// The entries after a position that this device may have.
     async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError>;
+
+    /// Comes into a room, with the person's other devices, or leaves it. Asking again is harmless.
+    async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError>;
 
     /// Everything up to the position has reached the device. Never lowers; written lazily, and lost without harm
     /// (the device receives again what it acknowledged).

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use meridian_api::Api;
 use meridian_chat::Chat;
 use meridian_link::{
-    Attached, Batch, Body, Core, LinkError, Login, PendingSend, PullRequest, Refusal, Session, Submission,
-    Unread,
+    Attached, Batch, Body, Core, LinkError, Login, PendingSend, PullRequest, Refusal, RoomError, RoomRequest,
+    Session, Standing, Submission, Unread,
 };
 use meridian_types::{ConversationKey, Position};
 use std::{
@@ -93,6 +93,11 @@ impl Session for LocalSession {
 
     async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError> {
         in_time(self.0.pull(request)).await
+    }
+
+    async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError> {
+        let asked = tokio::time::timeout(READ_DEADLINE, self.0.room(request)).await;
+        asked.unwrap_or(Err(RoomError::Unavailable))
     }
 
     fn acknowledge(&self, conversation: &ConversationKey, position: Position) {

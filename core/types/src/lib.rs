@@ -16,6 +16,7 @@ pub mod muc;
 pub mod names;
 pub mod notice;
 pub mod record;
+pub mod room;
 pub mod session;
 
 mod codec;

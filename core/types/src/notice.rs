@@ -112,6 +112,9 @@ pub enum MucChange {
         people: Vec<UserName>,
         how: Joining,
         size: u64,
+        /// The words of who came into a room.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        ext: String,
     },
     /// The sender has gone.
     Left {
@@ -165,6 +168,15 @@ pub enum MucChange {
     /// Whether the sender wants no messages.
     Shielded {
         on: bool,
+    },
+    /// Of a room; `ext` is for whoever hears of it.
+    RoomAttributesSet {
+        attributes: BTreeMap<String, String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        ext: String,
+    },
+    RoomAttributesRemoved {
+        keys: Vec<String>,
     },
     /// Of a member; an empty value is one taken away.
     Attributes {

@@ -1,7 +1,7 @@
 //! What an edge and a core say about an attached device: logins, sends, pulls and events. Plain data, used by the link
 //! and by the chat logic, so that neither needs the other.
 
-use crate::{ConversationKey, Entry, MessageId, Millis, Position, Resource, UserName};
+use crate::{ConversationKey, Entry, MessageId, Millis, Position, Resource, UserName, room::RoomNews};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -243,6 +243,8 @@ pub enum SessionEvent {
     Entry { entry: Arc<Entry>, position: Position, deliver: bool },
     /// A message that is not stored and has no position: deliver it and forget it.
     Transient(Arc<Entry>),
+    /// News of a room that the person is in.
+    Room(Arc<RoomNews>),
     /// Some events were dropped because the session was slow: ask for `unread` again.
     Lagged,
 }

@@ -3,6 +3,7 @@
 
 pub mod json;
 pub mod msync;
+mod rooms;
 
 use std::net::IpAddr;
 

@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 use meridian_gateway::{Gateway, GatewayConfig};
 use meridian_link::{
     Attached, Batch, Body, CloseReason, Core, CoreHandle, EventSender, LinkError, Login, PendingSend,
-    PullRequest, Refusal, SendError, Sent, Session, SessionEvent, Submission, Unread, bytes_body,
-    event_queue,
+    PullRequest, Refusal, RoomError, RoomRequest, SendError, Sent, Session, SessionEvent, Standing,
+    Submission, Unread, bytes_body, event_queue,
 };
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
@@ -42,6 +42,7 @@ pub(crate) enum Call {
     Send(Submission, oneshot::Sender<Result<Sent, SendError>>),
     Unread(Answer<Vec<Unread>>),
     Pull(PullRequest, Answer<Batch>),
+    Room(RoomRequest, oneshot::Sender<Result<Standing, RoomError>>),
     Acknowledge(ConversationKey, Position),
     Detach(bool),
 }
@@ -142,6 +143,12 @@ impl Session for Desk {
 
     async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError> {
         self.ask(|answer| Call::Pull(request, answer)).await
+    }
+
+    async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.send(Call::Room(request, sender)).map_err(|_| RoomError::Unavailable)?;
+        receiver.await.unwrap_or(Err(RoomError::Unavailable))
     }
 
     fn acknowledge(&self, conversation: &ConversationKey, position: Position) {

@@ -137,7 +137,7 @@ impl World {
                 *acknowledged = position.seq.0.max(*acknowledged);
             }
             Call::Detach(_) => {}
-            Call::Send(..) => panic!("nobody sends"),
+            Call::Send(..) | Call::Room(..) => panic!("nobody sends"),
         }
     }
 

@@ -223,7 +223,7 @@ async fn sends_of_every_sort_become_submissions_and_are_answered() {
         .await;
     seat.sent().await.1.send(Err(SendError::TooLarge { limit: 5 })).unwrap();
     assert_eq!(client.hear("error").await["limit"], 5);
-    for frame in ["react", "join", "leave", "presence"] {
+    for frame in ["react", "presence"] {
         client.say(json!({ "type": frame, "id": 10 })).await;
         assert_eq!(client.hear("error").await["code"], "not_supported");
     }
@@ -432,4 +432,59 @@ async fn abuse_is_answered_and_then_ended() {
     let (mut client, _seat) = Client::online(&mut stage, vec![]).await;
     client.raw(&"x".repeat(70_000)).await;
     assert_eq!(client.bye().await, ("frame_too_large".to_owned(), false));
+}
+
+#[tokio::test]
+async fn rooms_are_joined_heard_and_left() {
+    use crate::rooms::{ROOM, asked, changed, joined, news, room, said, standing};
+    use meridian_link::{RoomError, RoomRequest};
+    let mut stage = Stage::new().await;
+    let (mut client, mut seat) = Client::online(&mut stage, vec![]).await;
+    client.say(json!({ "type": "join", "id": 1, "room": ROOM, "ext": "hey" })).await;
+    let (request, answer) = asked(&mut seat).await;
+    assert_eq!(request, RoomRequest::Join { room: room(), ext: "hey".into(), leave_others: false });
+    answer.send(Ok(standing())).unwrap();
+    let frame = client.hear("joined").await;
+    assert_eq!((&frame["id"], &frame["members"], &frame["muted"]), (&json!(1), &json!(3), &json!(true)));
+    assert_eq!(frame["entries"][0]["message"], "1002");
+    assert_eq!(frame.get("muted_until"), None);
+
+    seat.event(news(vec![said(3), changed("carol", joined(&["carol"]))])).await;
+    let frame = client.hear("room").await;
+    assert_eq!((&frame["room"], frame["entries"].as_array().unwrap().len()), (&json!(ROOM), 2));
+    let (message, change) = (&frame["entries"][0], &frame["entries"][1]);
+    check("server", message);
+    check("server", change);
+    assert_eq!((&message["chat"], &message["priority"]), (&json!("room"), &json!("normal")));
+    assert_eq!((message.get("position"), message.get("online_only")), (None, None));
+    assert_eq!((&change["type"], &change["change"]), (&json!("room_changed"), &json!("joined")));
+
+    // What is about this user alone comes by itself.
+    let removed = meridian_types::notice::MucChange::Removed {
+        people: vec![meridian_types::UserName::parse("bob").unwrap()],
+        blocked: true,
+        size: 1,
+    };
+    seat.event(SessionEvent::Transient(changed("carol", removed))).await;
+    assert_eq!(client.hear("room_changed").await["change"], "removed");
+
+    client.say(json!({ "type": "leave", "id": 2, "room": ROOM })).await;
+    let (request, answer) = asked(&mut seat).await;
+    assert_eq!(request, RoomRequest::Leave { room: room() });
+    answer.send(Err(RoomError::NotMember)).unwrap();
+    assert_eq!(client.hear("error").await["code"], "not_member");
+    client.say(json!({ "type": "leave", "id": 3, "room": ROOM })).await;
+    asked(&mut seat).await.1.send(Ok(standing())).unwrap();
+    assert_eq!(client.hear("left").await["room"], ROOM);
+    client.say(json!({ "type": "join", "id": 4, "room": "77" })).await;
+    assert_eq!(client.hear("error").await["code"], "room_not_found");
+
+    let body = json!({ "type": "txt", "msg": "hi" });
+    let send =
+        json!({ "type": "send", "id": 5, "to": ROOM, "chat": "room", "priority": "low", "body": body });
+    client.say(send).await;
+    let (submission, answer) = seat.sent().await;
+    assert_eq!(submission.ext, meridian_types::room::Priority::Low.ext(false));
+    answer.send(Err(SendError::NotMember)).unwrap();
+    assert_eq!(client.hear("error").await["code"], "not_member");
 }

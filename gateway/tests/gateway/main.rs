@@ -13,5 +13,6 @@ mod json;
 mod limits;
 mod login;
 mod queues;
+mod rooms;
 mod sends;
 mod tls;

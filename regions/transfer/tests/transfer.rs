@@ -12,6 +12,7 @@ use meridian_replication::{compare, verify};
 use meridian_services::Postgres;
 use meridian_sqlite::{SqliteConfig, SqliteStore};
 use meridian_transfer::{Summary, TransferError, export, import};
+use meridian_types::room::Priority;
 use meridian_types::{
     AppKey, Epoch, RegionId, TenantId, UserName,
     msync::{
@@ -81,6 +82,8 @@ async fn send(chat: &Chat, app: &App, from: &str, to: &str, text: &str) {
         ..MessageBody::default()
     };
     let message = OutgoingMessage {
+        priority: Priority::default(),
+        is_broadcast: false,
         from: user(from),
         to: Target::User(user(to)),
         only: Vec::new(),

@@ -13,7 +13,7 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use meridian_chat::{ChatError, MucError, OutgoingMessage, Target};
-use meridian_types::{MessageId, Millis, MucId, MucKind, UserName};
+use meridian_types::{MessageId, Millis, MucId, MucKind, UserName, room::Priority};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -234,6 +234,8 @@ async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
     let mut outcomes = stream::iter(to)
         .map(|(text, to)| async move {
             let message = OutgoingMessage {
+                priority: Priority::Normal,
+                is_broadcast: false,
                 from: from.clone(),
                 body: draft.encode(from, &to),
                 to,

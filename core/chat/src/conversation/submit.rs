@@ -7,7 +7,7 @@ use crate::{
         edit, recall,
     },
     log::{Command, Draft, LogError, NewEntry},
-    muc::{check_named, check_speaker, note_reader, tell_said},
+    muc::{check_named, check_speaker, is_allowed, note_reader, tell_said},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use meridian_types::{
     Audience, ConversationKey, EntryKind, IdempotencyKey, Millis, MucId, MucKind, Resource, TenantId,
     UserName,
     notice::own_conversation,
+    room::Priority,
     session::{RouteTo, SendError, Sent, Submission},
 };
 use serde::{Deserialize, Serialize};
@@ -120,7 +121,10 @@ impl Submit {
             audience,
             online_only: message.online_only,
             body,
-            ext: Bytes::new(),
+            ext: match message.to {
+                Target::Muc(id) if id.kind() == MucKind::Room => message.priority.ext(message.is_broadcast),
+                _ => Bytes::new(),
+            },
             idempotency: None,
             at: message.at,
             settings: app.settings.clone(),
@@ -256,6 +260,7 @@ impl Command for Submit {
         if self.conversation.muc().is_none() {
             self.join_pair(draft).await?;
         }
+        self.raise_priority(draft).await?;
         let entry = draft.append(self.entry(body));
         if entry.kind == EntryKind::Message {
             tell_said(draft, &entry).await.map_err(LogError::from)?;
@@ -266,6 +271,17 @@ impl Command for Submit {
 }
 
 impl Submit {
+    /// In a room, what those on the allow list say counts more.
+    async fn raise_priority(&mut self, draft: &mut Draft<'_>) -> Result<(), SendError> {
+        let room = self.conversation.muc().filter(|id| id.kind() == MucKind::Room);
+        if let (Some(id), EntryKind::Message) = (room, self.body.kind)
+            && is_allowed(draft, id, &self.sender).await?
+        {
+            self.ext = Priority::High.in_ext(&self.ext);
+        }
+        Ok(())
+    }
+
     async fn join_pair(&self, draft: &mut Draft<'_>) -> Result<(), SendError> {
         // Who only ever sends by REST, as an administrator may to millions, has no use for the conversation.
         if self.sender_device.is_some() || self.audience == Audience::Everyone {
@@ -280,7 +296,10 @@ impl Submit {
 
     /// A receipt for a message of a group. Nobody but the author hears of it, and they only how many there are.
     async fn receipt(&self, draft: &mut Draft<'_>, id: MucId) -> Result<Sent, SendError> {
-        if let (EntryKind::ReadReceipt, Some(target)) = (self.body.kind, self.body.target) {
+        // Nobody counts the readers of a room.
+        if id.kind() != MucKind::Room
+            && let (EntryKind::ReadReceipt, Some(target)) = (self.body.kind, self.body.target)
+        {
             note_reader(draft, id, target, &self.sender, self.body.ack.as_deref()).await?;
         }
         Ok(Sent { message_id: draft.new_message_id(), at: draft.now(), notice: None })
@@ -290,9 +309,9 @@ impl Submit {
 /// Most members that one message may name.
 const DIRECTED: usize = 20;
 
-/// The group or thread that a text names.
+/// The group, thread or room that a text names.
 fn group(text: &str) -> Result<MucId, SendError> {
-    MucId::parse(text).filter(|id| id.kind() != MucKind::Room).ok_or(SendError::GroupNotFound)
+    MucId::parse(text).ok_or(SendError::GroupNotFound)
 }
 
 /// The people that a message is for, with the sender's other devices.

@@ -42,6 +42,7 @@ pub(super) fn receive(command: &EncodedCommand) -> Result<Received, LogError> {
         muc::TellReaders::NAME => read::<muc::TellReaders>(body),
         muc::CreateThread::NAME => read::<muc::CreateThread>(body),
         muc::ManageThread::NAME => read::<muc::ManageThread>(body),
+        muc::ChangeRoomAttributes::NAME => read::<muc::ChangeRoomAttributes>(body),
         muc::Sweep::NAME => read::<muc::Sweep>(body),
         NoticeToSelf::NAME => read::<NoticeToSelf>(body),
         CreateApp::NAME => read::<CreateApp>(body),

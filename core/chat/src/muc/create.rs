@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 /// What is counted in each log.
 pub(super) const GROUPS: &str = "groups";
 pub(super) const THREADS: &str = "threads";
+pub(super) const ROOMS: &str = "rooms";
 /// Ids of one second in one log.
 const IDS: u16 = 1024;
 
@@ -32,12 +33,12 @@ const IDS: u16 = 1024;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Create {
     /// Its `id` counts only when it was chosen.
-    info: MucInfo,
-    chosen: bool,
-    owner: Party,
-    members: Vec<Party>,
-    actor: Actor,
-    consent: Consent,
+    pub(super) info: MucInfo,
+    pub(super) chosen: bool,
+    pub(super) owner: Party,
+    pub(super) members: Vec<Party>,
+    pub(super) actor: Actor,
+    pub(super) consent: Consent,
 }
 
 #[async_trait]
@@ -74,7 +75,7 @@ impl Command for Create {
         let muc = Muc::new(info.clone());
         draft.put_muc(&muc, info.clone())?;
         put_public(draft, &info).await?;
-        count(draft, GROUPS, 1).await?;
+        count(draft, counter(id), 1).await?;
         let first = draft.next_seq(&key).0;
         enter(draft, id, &self.owner.name, first).await?;
         let by = (&self.owner.name, &self.actor);
@@ -94,7 +95,7 @@ impl Command for Create {
                 enter(draft, id, person, seq).await?;
             }
             size += people.len() as u64;
-            let change = MucChange::Joined { people, how: Joining::Added, size };
+            let change = MucChange::Joined { people, how: Joining::Added, size, ext: String::new() };
             tell(draft, &muc, by, change, Audience::Everyone).await?;
         }
         draft.put_size(id, size);
@@ -118,7 +119,16 @@ pub(super) async fn free_id(draft: &mut Draft<'_>, kind: MucKind) -> Result<MucI
     Err(ChatError::Busy)
 }
 
-/// Changes the number of groups or threads in this log.
+/// What it counts as.
+pub(super) const fn counter(id: MucId) -> &'static str {
+    match id.kind() {
+        MucKind::Group => GROUPS,
+        MucKind::Thread => THREADS,
+        MucKind::Room => ROOMS,
+    }
+}
+
+/// Changes the number of groups, threads or rooms in this log.
 pub(super) async fn count(draft: &mut Draft<'_>, what: &str, by: i64) -> Result<(), ChatError> {
     let stored = draft.object(&COUNTER, what).await?;
     let count = stored.as_ref().map_or(0, read_counter).saturating_add_signed(by);
@@ -133,7 +143,7 @@ impl Inner {
         self.placement.conversation(app.tenant, &id.into())
     }
 
-    /// How many groups or threads an app has.
+    /// How many groups, threads or rooms an app has.
     pub(super) async fn count(&self, app: &App, what: &str) -> Result<u64, ChatError> {
         let mut count = 0;
         for log in self.placement.all_owned(app.tenant) {

@@ -5,7 +5,7 @@ use crate::{
     log::{Command, Draft, JOINED},
     muc::{
         ADMIN, Actor, GroupChanges, MEMBER, Manage, MucError, MucInfo, OF_ONE, PUBLIC, Role, SIZE, THREAD,
-        create::{GROUPS, THREADS, count},
+        create::{THREADS, count, counter},
         manage::tell,
         members, object_kind,
         state::{Muc, read_stay, stay_body},
@@ -14,7 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use meridian_types::{Audience, ConversationKey, MucId, Relation, UserName, notice::MucChange};
+use meridian_types::{Audience, ConversationKey, MucId, MucKind, Relation, UserName, notice::MucChange};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,7 +26,8 @@ const SWEPT: usize = 500;
 pub(super) async fn put_public(draft: &mut Draft<'_>, info: &MucInfo) -> Result<(), ChatError> {
     let id = info.id.to_string();
     let stored = draft.object(&PUBLIC, &id).await?;
-    match (info.public && !info.disabled, stored) {
+    let is_listed = info.public && !info.disabled && info.id.kind() == MucKind::Group;
+    match (is_listed, stored) {
         (true, stored) => {
             let rank = -i64::try_from(info.created.0).unwrap_or(i64::MAX);
             let version = stored.map_or(0, |stored| stored.version);
@@ -122,7 +123,7 @@ pub(super) async fn end(draft: &mut Draft<'_>, muc: &Muc, by: (&UserName, &Actor
         draft.delete_object(&PUBLIC, &id);
     }
     draft.delete_muc_relation(&SIZE, muc.info.id, "");
-    count(draft, GROUPS, -1).await?;
+    count(draft, counter(muc.info.id), -1).await?;
     tell(draft, muc, by, MucChange::Destroyed, Audience::Everyone).await
 }
 

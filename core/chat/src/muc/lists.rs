@@ -16,7 +16,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use meridian_ports::{ObjectPage, RelationPage};
-use meridian_types::{ConversationKey, Kind, LogId, Millis, MucId, Relation, UserName};
+use meridian_types::{ConversationKey, Kind, LogId, Millis, MucId, MucKind, Relation, UserName};
 use std::collections::BTreeMap;
 
 type Result<T> = std::result::Result<T, ChatError>;
@@ -58,29 +58,38 @@ pub(super) fn paged(mut keys: Vec<String>, limit: usize) -> (Vec<String>, Option
 }
 
 impl Inner {
-    async fn info(&self, app: &App, id: MucId) -> Result<MucInfo> {
+    pub(super) async fn info(&self, app: &App, id: MucId) -> Result<MucInfo> {
         let object = self.store.object(self.muc_log(app, id), &object_kind(id), &id.to_string()).await?;
         read_info(&object.ok_or(MucError::NotFound)?)
     }
 
-    async fn size(&self, log: LogId, id: MucId) -> Result<u64> {
+    pub(super) async fn size(&self, log: LogId, id: MucId) -> Result<u64> {
         let size = self.store.relation(log, &SIZE, &id.to_string(), "").await?;
         Ok(size.and_then(|size| u64::try_from(size.rank).ok()).unwrap_or(0))
     }
 
     async fn role(&self, app: &App, info: &MucInfo, user: &UserName) -> Result<Role> {
         let (log, id) = (self.muc_log(app, info.id), info.id.to_string());
+        let is_owner = &info.owner == user;
+        if is_owner && info.id.kind() == MucKind::Room {
+            return Ok(Role::Owner);
+        }
         if self.store.relation(log, &MEMBER, &id, user.as_str()).await?.is_none() {
             return Ok(Role::Outsider);
         }
-        if &info.owner == user {
+        if is_owner {
             return Ok(Role::Owner);
         }
         let admin = self.store.relation(log, &ADMIN, &id, user.as_str()).await?;
         Ok(if admin.is_some() { Role::Admin } else { Role::Member })
     }
 
-    async fn entry(&self, app: &App, info: MucInfo, user: Option<&UserName>) -> Result<GroupEntry> {
+    pub(super) async fn entry(
+        &self,
+        app: &App,
+        info: MucInfo,
+        user: Option<&UserName>,
+    ) -> Result<GroupEntry> {
         let log = self.muc_log(app, info.id);
         let size = self.size(log, info.id).await?;
         let Some(user) = user else { return Ok(GroupEntry { info, size, role: Role::App, shielded: false }) };
@@ -92,7 +101,7 @@ impl Inner {
     }
 
     /// All relations of a kind that a group has; only for kinds of which there are few.
-    async fn all_of(&self, app: &App, id: MucId, kind: &Kind) -> Result<Vec<Relation>> {
+    pub(super) async fn all_of(&self, app: &App, id: MucId, kind: &Kind) -> Result<Vec<Relation>> {
         let log = self.muc_log(app, id);
         let mut all: Vec<Relation> = Vec::new();
         loop {
@@ -135,7 +144,9 @@ impl Inner {
     /// The groups that a person has.
     pub(crate) async fn owned_mucs(&self, app: &App, user: &UserName) -> Result<Vec<MucId>> {
         let mut owned = Vec::new();
-        for id in self.joined_ids(app, user).await? {
+        let mut ids = self.joined_ids(app, user).await?;
+        ids.extend(self.room_ids(app.tenant, user).await?);
+        for id in ids {
             match self.info(app, id).await {
                 Ok(info) if &info.owner == user => owned.push(id),
                 Ok(_) | Err(ChatError::Muc(MucError::NotFound)) => {}
@@ -168,7 +179,7 @@ impl Inner {
 
 /// What is done to groups.
 impl Chat {
-    /// Does something to a group. Gives what became of each person where there are several.
+    /// Does something to a group or room. Gives what became of each person where there are several.
     pub async fn manage_group(
         &self,
         app: &App,
@@ -176,7 +187,20 @@ impl Chat {
         actor: Actor,
         action: GroupAction,
     ) -> Result<Vec<Outcome>> {
-        let inner = &self.inner;
+        self.inner.manage(app, id, actor, action).await
+    }
+}
+
+impl Inner {
+    /// See [`Chat::manage_group`].
+    pub(super) async fn manage(
+        &self,
+        app: &App,
+        id: MucId,
+        actor: Actor,
+        action: GroupAction,
+    ) -> Result<Vec<Outcome>> {
+        let inner = self;
         let newcomers = match (&action, &actor.user) {
             (GroupAction::Add { people, .. }, _) => people.clone(),
             (GroupAction::Decide { applicant, accept: true, .. }, _) => vec![applicant.clone()],
@@ -192,6 +216,9 @@ impl Chat {
                 Err(ChatError::Muc(MucError::NoUser { .. })) => continue,
                 Err(other) => return Err(other),
             }
+            if id.kind() == MucKind::Room {
+                continue;
+            }
             match inner.check_joined(app, user).await {
                 Ok(()) => {}
                 Err(ChatError::Muc(MucError::JoinedLimit { user, .. })) => over_limit.push(user),
@@ -202,7 +229,10 @@ impl Chat {
         let settings = &app.settings;
         let limits = Limits {
             admins: settings.max_admins,
-            size: settings.group_size_limit,
+            size: match id.kind() {
+                MucKind::Room => settings.room_size_limit,
+                _ => settings.group_size_limit,
+            },
             joined: settings.max_joined_groups,
         };
         let manage = Manage { id, actor, action, parties, over_limit, limits };
@@ -225,7 +255,8 @@ impl Chat {
     /// Whether somebody is in.
     pub async fn is_in_group(&self, app: &App, id: MucId, user: &UserName) -> Result<bool> {
         let info = self.inner.info(app, id).await?;
-        Ok(self.inner.role(app, &info, user).await? > Role::Outsider)
+        let (log, id) = (self.inner.muc_log(app, info.id), id.to_string());
+        Ok(self.inner.store.relation(log, &MEMBER, &id, user.as_str()).await?.is_some())
     }
 
     /// Every group of the app, the newest first.
@@ -252,7 +283,7 @@ impl Chat {
         Ok(Page { items: named.collect(), cursor })
     }
 
-    async fn muc_page(
+    pub(super) async fn muc_page(
         &self,
         app: &App,
         kind: &Kind,

@@ -9,7 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_types::{
-    Audience, EntryKind, MucId, Notice, UserName,
+    Audience, EntryKind, MucId, MucKind, Notice, UserName,
     notice::{MucChange, MucNotice},
 };
 use serde::{Deserialize, Serialize};
@@ -190,7 +190,8 @@ pub(super) async fn tell(
     audience: Audience,
 ) -> Result<(), ChatError> {
     let id = muc.info.id;
-    if let Audience::People(people) = &audience {
+    let is_room = id.kind() == MucKind::Room;
+    if let (Audience::People(people), false) = (&audience, is_room) {
         let seq = draft.next_seq(&id.into()).0;
         for person in people {
             if draft.standing(id, person).await?.since.is_none() {
@@ -203,7 +204,10 @@ pub(super) async fn tell(
         _ => None,
     };
     let name = name.unwrap_or(&muc.info.name).to_owned();
-    draft.append(NewEntry {
+    // Whoever comes to a room and goes must not fill its history.
+    let is_passing =
+        is_room && matches!(change, MucChange::Created | MucChange::Joined { .. } | MucChange::Left { .. });
+    let entry = NewEntry {
         conversation: id.into(),
         kind: EntryKind::Notice,
         sender: sender.clone(),
@@ -215,7 +219,12 @@ pub(super) async fn tell(
         body: Notice::Muc(MucNotice { name, parent: muc.info.thread.map(|thread| thread.group), change })
             .encode(),
         at: None,
-    });
+    };
+    if is_passing {
+        draft.transient(entry)
+    } else {
+        draft.append(entry)
+    };
     Ok(())
 }
 

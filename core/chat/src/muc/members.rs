@@ -9,6 +9,8 @@ use crate::{
         life::end,
         manage::{done, failed, tell},
         order_key,
+        room_attributes::exit_room,
+        rooms::{drop_room, enter_room},
         state::{Muc, Standing},
         threads::leave_threads,
     },
@@ -30,7 +32,14 @@ pub(super) async fn enter(
     seq: u64,
 ) -> Result<(), ChatError> {
     let now = i64::try_from(draft.now().0).unwrap_or(i64::MAX);
-    draft.change_stay(id, person, seq, |stay| stay.enter(seq)).await?;
+    let mut seq = seq;
+    if id.kind() == MucKind::Room {
+        // Coming and going have no place in a room.
+        seq = draft.now().0;
+        enter_room(draft, id, person);
+    } else {
+        draft.change_stay(id, person, seq, |stay| stay.enter(seq)).await?;
+    }
     draft.put_muc_relation(&MEMBER, id, person.as_str(), now, seq.to_string().into());
     draft.put_muc_relation(&MEMBER_ORDER, id, &order_key(seq, person.as_str()), now, Bytes::new());
     for kind in [MUC_INVITED, MUC_APPLIED, MUC_BLOCK] {
@@ -41,17 +50,33 @@ pub(super) async fn enter(
     Ok(())
 }
 
+/// Whether somebody goes by themself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Left,
+    Removed,
+}
+
 /// Writes down that the entry `seq` is a member's last.
 pub(super) async fn exit(
     draft: &mut Draft<'_>,
     id: MucId,
     person: &UserName,
     standing: Standing,
-    seq: u64,
+    (seq, how): (u64, Exit),
 ) -> Result<(), ChatError> {
-    draft.change_stay(id, person, seq, |stay| stay.leave(seq)).await?;
+    let is_room = id.kind() == MucKind::Room;
+    if is_room {
+        exit_room(draft, id, person).await?;
+    } else {
+        draft.change_stay(id, person, seq, |stay| stay.leave(seq)).await?;
+    }
     draft.delete_muc_relation(&MEMBER, id, person.as_str());
     draft.delete_muc_relation(&MEMBER_ORDER, id, &order_key(standing.since.unwrap_or(0), person.as_str()));
+    // A room is left with every broken connection: what somebody is there outlasts that.
+    if is_room && how == Exit::Left {
+        return Ok(());
+    }
     draft.delete_muc_relation(&MUC_ATTRIBUTES, id, person.as_str());
     if standing.is_admin {
         draft.delete_muc_relation(&ADMIN, id, person.as_str());
@@ -111,7 +136,7 @@ impl Manage {
             let change = MucChange::Invited { people: wanted.clone() };
             self.tell(draft, muc, change, Audience::People(wanted)).await?;
         } else {
-            self.bring_in(draft, muc, wanted, Joining::Added).await?;
+            self.bring_in(draft, muc, wanted, Joining::Added, "").await?;
         }
         Ok(outcomes)
     }
@@ -123,6 +148,7 @@ impl Manage {
         muc: &Muc,
         people: Vec<UserName>,
         how: Joining,
+        words: &str,
     ) -> Result<(), ChatError> {
         let id = muc.info.id;
         let seq = draft.next_seq(&id.into()).0;
@@ -131,7 +157,8 @@ impl Manage {
         }
         let size = muc.size + people.len() as u64;
         draft.put_size(id, size);
-        self.tell(draft, muc, MucChange::Joined { people, how, size }, Audience::Everyone).await
+        let ext = if id.kind() == MucKind::Room { words.to_owned() } else { String::new() };
+        self.tell(draft, muc, MucChange::Joined { people, how, size, ext }, Audience::Everyone).await
     }
 
     /// Whether there is a place for one more, and they may take it.
@@ -165,7 +192,7 @@ impl Manage {
         }
         self.check_room(muc, &user)?;
         if !muc.info.approval || is_invited {
-            return self.bring_in(draft, muc, vec![user], Joining::Joined).await;
+            return self.bring_in(draft, muc, vec![user], Joining::Joined, reason).await;
         }
         let now = i64::try_from(draft.now().0).unwrap_or(i64::MAX);
         let body = Bytes::copy_from_slice(reason.as_bytes());
@@ -189,7 +216,7 @@ impl Manage {
         }
         if accept && !self.is_gone(draft, user).await? {
             self.check_room(muc, user)?;
-            return self.bring_in(draft, muc, vec![user.clone()], Joining::Accepted).await;
+            return self.bring_in(draft, muc, vec![user.clone()], Joining::Accepted, "").await;
         }
         draft.delete_muc_relation(&MUC_APPLIED, id, user.as_str());
         let change = MucChange::ApplicationDeclined { applicant: user.clone(), reason: reason.to_owned() };
@@ -218,7 +245,7 @@ impl Manage {
         }
         self.check_room(muc, &user)?;
         self.tell(draft, muc, MucChange::InvitationAccepted, inviter).await?;
-        self.bring_in(draft, muc, vec![user], Joining::Invited).await
+        self.bring_in(draft, muc, vec![user], Joining::Invited, "").await
     }
 
     pub(super) async fn leave(&self, draft: &mut Draft<'_>, muc: &Muc) -> Result<(), ChatError> {
@@ -227,11 +254,11 @@ impl Manage {
         if standing.since.is_none() {
             return Err(MucError::NotMember { user: user.clone() }.into());
         }
-        if &muc.info.owner == user {
+        if &muc.info.owner == user && id.kind() != MucKind::Room {
             return Err(MucError::OwnerLeaves.into());
         }
         let (seq, size) = (draft.next_seq(&id.into()).0, muc.size.saturating_sub(1));
-        exit(draft, id, user, standing, seq).await?;
+        exit(draft, id, user, standing, (seq, Exit::Left)).await?;
         draft.put_size(id, size);
         self.tell(draft, muc, MucChange::Left { size }, Audience::Everyone).await
     }
@@ -259,7 +286,7 @@ impl Manage {
                     outcomes.push(failed(user, MucError::NotPermitted { needed: Role::Owner }));
                 }
                 _ => {
-                    exit(draft, id, user, standing, seq).await?;
+                    exit(draft, id, user, standing, (seq, Exit::Removed)).await?;
                     if block {
                         draft.put_muc_relation(&MUC_BLOCK, id, user.as_str(), now, Bytes::new());
                     }
@@ -308,6 +335,9 @@ async fn deciders(draft: &Draft<'_>, muc: &Muc) -> Result<Vec<UserName>, ChatErr
 pub(super) fn drop_member(draft: &mut Draft<'_>, id: MucId, member: &Relation) {
     let since = std::str::from_utf8(&member.body).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     draft.delete_muc_relation(&MEMBER, id, &member.to);
+    if let (MucKind::Room, Ok(person)) = (id.kind(), UserName::parse(&member.to)) {
+        drop_room(draft, id, &person);
+    }
     draft.delete_muc_relation(&MEMBER_ORDER, id, &order_key(since, &member.to));
 }
 
@@ -324,6 +354,9 @@ pub(crate) async fn forget(draft: &mut Draft<'_>, id: MucId, person: &UserName) 
         Err(other) => return Err(other),
     };
     let Some(since) = draft.standing(id, person).await?.since else { return Ok(()) };
+    if id.kind() == MucKind::Room {
+        exit_room(draft, id, person).await?;
+    }
     draft.delete_muc_relation(&MEMBER, id, person.as_str());
     draft.delete_muc_relation(&MEMBER_ORDER, id, &order_key(since, person.as_str()));
     let app = Actor { user: None, device: None };

@@ -4,6 +4,8 @@
 //! outcome. [`Manage`] is the one command; `state` is what the writer keeps in memory of a group; who may read what is the
 //! [`Stay`](meridian_types::Stay) in a person's `joined` relation.
 
+mod absent;
+mod broadcast;
 mod create;
 mod extras;
 mod files;
@@ -13,6 +15,8 @@ mod manage;
 mod members;
 mod model;
 mod receipts;
+mod room_attributes;
+mod rooms;
 mod speech;
 mod state;
 mod thread_lists;
@@ -23,7 +27,7 @@ pub(crate) use life::Sweep;
 pub(crate) use manage::Manage;
 pub(crate) use members::forget;
 pub(crate) use receipts::{Reminder, Reminders, TellReaders, note_reader, tell_authors};
-pub(crate) use speech::{check_named, check_speaker, may_recall_others};
+pub(crate) use speech::{check_named, check_speaker, is_allowed, may_recall_others};
 pub(crate) use state::{MucState, read_stay};
 
 pub use lists::GroupEntry;
@@ -32,6 +36,9 @@ pub use model::{
     Actor, Consent, GroupChanges, GroupFile, Member, MucError, MucInfo, MutedMember, NewGroup, Outcome, Role,
     ThreadOf,
 };
+pub(crate) use room_attributes::ChangeRoomAttributes;
+pub use room_attributes::{AttributeAction, AttributeError, AttributesOutcome, RoomAttributes};
+pub use rooms::NewRoom;
 pub use threads::ThreadAction;
 pub(crate) use threads::{CreateThread, ManageThread, tell_said};
 
@@ -54,7 +61,7 @@ pub(crate) const fn object_kind(id: MucId) -> Kind {
 pub(crate) const PUBLIC: Kind = Kind::new("muc_public");
 /// id → "", rank = how many are in.
 pub(crate) const SIZE: Kind = Kind::new("muc_size");
-/// id → person; rank = since when (ms), body = the entry at which they came in.
+/// id → person; rank = since when (ms), body = the entry at which they came in; of a room, when (ms).
 pub(crate) const MEMBER: Kind = Kind::new("member");
 /// id → [`order_key`]; the members in the order of coming. rank = since when (ms).
 pub(crate) const MEMBER_ORDER: Kind = Kind::new("member_order");
@@ -88,9 +95,16 @@ pub(crate) const MUC_READ: Kind = Kind::new("muc_read");
 /// id → message; rank = how many have read it, body = how many its author knows of.
 pub(crate) const MUC_READS: Kind = Kind::new("muc_reads");
 
+/// person → room; rank = since when (ms).
+pub(crate) const IN_ROOM: Kind = Kind::new("in_room");
+/// room → key; body = the value, whose it is, and whether it goes with them, as JSON.
+pub(crate) const ROOM_ATTRIBUTE: Kind = Kind::new("room_attribute");
+/// "" → who may make rooms; rank = since when (ms). In the first log.
+pub(crate) const SUPER_ADMIN: Kind = Kind::new("super_admin");
+
 /// Everything that hangs on one id alone.
-pub(crate) const OF_ONE: [Kind; 8] =
-    [ADMIN, MUTE, ALLOW, MUC_BLOCK, MUC_INVITED, MUC_APPLIED, MUC_ATTRIBUTES, MUC_FILE];
+pub(crate) const OF_ONE: [Kind; 9] =
+    [ADMIN, MUTE, ALLOW, MUC_BLOCK, MUC_INVITED, MUC_APPLIED, MUC_ATTRIBUTES, MUC_FILE, ROOM_ATTRIBUTE];
 
 /// In the order of coming in, by name for those who came together.
 pub(crate) fn order_key(seq: u64, person: &str) -> String {

@@ -184,6 +184,10 @@ pub enum MucError {
     GroupLimit { limit: u64 },
     #[error("the app has {limit} threads, as many as it may have")]
     ThreadLimit { limit: u64 },
+    #[error("the app has {limit} rooms, as many as it may have")]
+    RoomLimit { limit: u64 },
+    #[error("only a super admin may make rooms")]
+    NotSuperAdmin,
     #[error("the group is not public")]
     NotPublic,
     #[error("there is no invitation")]

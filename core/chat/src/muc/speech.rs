@@ -27,8 +27,13 @@ impl Manage {
     ) -> Result<(), ChatError> {
         self.need(draft, muc, Role::Owner).await?;
         let id = muc.info.id;
-        let role = draft.standing(id, user).await?.role(&muc.info, user);
+        let standing = draft.standing(id, user).await?;
+        let role = standing.role(&muc.info, user);
         match (role, on) {
+            // An admin of a room who is away.
+            (Role::Outsider, false) if standing.is_admin => {
+                draft.delete_muc_relation(&ADMIN, id, user.as_str())
+            }
             (Role::Outsider, _) => return Err(MucError::NotMember { user: user.clone() }.into()),
             (Role::Owner | Role::App, _) => return Err(MucError::Owner.into()),
             (Role::Admin, true) | (Role::Member, false) => return Ok(()),
@@ -166,7 +171,7 @@ pub(crate) async fn check_speaker(
     }
     let standing = draft.standing(id, sender).await.map_err(refused)?;
     let mut role = standing.role(&muc.info, sender);
-    if role == Role::Outsider {
+    if standing.since.is_none() {
         return Err(SendError::NotMember);
     }
     // In a thread the group's rules hold.
@@ -191,6 +196,15 @@ pub(crate) async fn check_speaker(
     }
     let is_silenced = muc.info.mute_all && role == Role::Member && !standing.is_allowed;
     if is_silenced { Err(SendError::NotAllowed) } else { Ok(()) }
+}
+
+/// Whether somebody is on the allow list.
+pub(crate) async fn is_allowed(
+    draft: &mut Draft<'_>,
+    id: MucId,
+    sender: &UserName,
+) -> Result<bool, SendError> {
+    Ok(draft.standing(id, sender).await.map_err(refused)?.is_allowed)
 }
 
 /// Whether all who are named are in.

@@ -5,7 +5,7 @@ use crate::{
     log::{Draft, JOINED},
     muc::{ADMIN, ALLOW, Actor, MEMBER, MUC_BLOCK, MUTE, MucError, MucInfo, Role, SIZE, object_kind},
 };
-use meridian_types::{Kind, MucId, Object, Relation, Stay, UserName};
+use meridian_types::{Kind, MucId, MucKind, Object, Relation, Stay, UserName};
 use std::{collections::HashMap, sync::Arc};
 
 /// People remembered per group; others are looked up again.
@@ -69,6 +69,8 @@ impl MucState {
 impl Standing {
     pub(crate) fn role(&self, info: &MucInfo, person: &UserName) -> Role {
         match self.since {
+            // A room is its owner's also while they are away.
+            None if info.id.kind() == MucKind::Room && &info.owner == person => Role::Owner,
             None => Role::Outsider,
             Some(_) if &info.owner == person => Role::Owner,
             Some(_) if self.is_admin => Role::Admin,

@@ -8,7 +8,7 @@ use crate::{
         Actor, MucError, MucInfo, Outcome, Role, SIZE, THREAD, THREAD_MESSAGES, THREAD_ON, THREADS,
         create::{self, count, free_id},
         manage::{done, failed, tell},
-        members::{enter, exit},
+        members::{Exit, enter, exit},
         model::ThreadOf,
         object_kind,
         state::Muc,
@@ -248,7 +248,7 @@ impl ManageThread {
             }
             let size = thread.size + joined.len() as u64;
             draft.put_size(self.id, size);
-            let change = MucChange::Joined { people: joined, how: Joining::Joined, size };
+            let change = MucChange::Joined { people: joined, how: Joining::Joined, size, ext: String::new() };
             tell(draft, thread, by, change, Audience::Everyone).await?;
         }
         Ok(outcomes)
@@ -269,7 +269,7 @@ impl ManageThread {
                 outcomes.push(failed(user, MucError::NotMember { user: user.clone() }));
                 continue;
             }
-            exit(draft, self.id, user, standing, seq).await?;
+            exit(draft, self.id, user, standing, (seq, Exit::Removed)).await?;
             removed.push(user.clone());
             outcomes.push(done(user));
         }
@@ -287,7 +287,7 @@ async fn leave(draft: &mut Draft<'_>, thread: &Muc, user: &UserName, actor: &Act
     let id = thread.info.id;
     let standing = draft.standing(id, user).await?;
     let (seq, size) = (draft.next_seq(&id.into()).0, thread.size.saturating_sub(1));
-    exit(draft, id, user, standing, seq).await?;
+    exit(draft, id, user, standing, (seq, Exit::Left)).await?;
     draft.put_size(id, size);
     tell(draft, thread, (user, actor), MucChange::Left { size }, Audience::Everyone).await
 }

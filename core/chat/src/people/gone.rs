@@ -71,12 +71,11 @@ impl Command for ForgetPerson {
                 delete(draft, &mirror, &relation.to, name);
             }
         }
-        for kind in [BLOCK, JOINED] {
+        for kind in [BLOCK, JOINED, muc::IN_ROOM] {
             let relations = draft.relations(&kind, name, AT_ONCE).await?;
             more |= relations.len() == AT_ONCE;
             for relation in relations {
-                if let Some(id) = ConversationKey::from_stored(&relation.to).muc().filter(|_| kind == JOINED)
-                {
+                if let Some(id) = ConversationKey::from_stored(&relation.to).muc().filter(|_| kind != BLOCK) {
                     muc::forget(draft, id, &self.username).await?;
                 }
                 delete(draft, &kind, name, &relation.to);

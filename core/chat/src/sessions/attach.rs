@@ -11,7 +11,7 @@ use crate::{
     sessions::{Attached, Room, Session, devices},
 };
 use meridian_types::{
-    AppKey, Millis, UserName,
+    AppKey, Millis, TenantId, UserName,
     session::{CloseReason, Credential, Login, Refusal},
 };
 use std::sync::Arc;
@@ -107,6 +107,8 @@ impl Inner {
             }
         }
         self.presence_feed.changed(&app, &user);
+        // Rooms say nothing twice: they are heard from now on.
+        self.follow_rooms(app.tenant, &user).await.map_err(|error| unavailable(&error))?;
         let (events, closed) = (seat.events, seat.closed);
         let (app, token_epoch) = (app.key.clone(), account.token_epoch);
         let attached_at = since;
@@ -121,6 +123,14 @@ impl Inner {
             events,
             closed,
         })
+    }
+
+    /// Reads which rooms a person is in who is attached here.
+    pub(crate) async fn follow_rooms(&self, tenant: TenantId, user: &UserName) -> meridian_ports::Result<()> {
+        let reading = self.hub.read_rooms(tenant, user);
+        let rooms = self.room_ids(tenant, user).await?;
+        reading.are_all(&rooms);
+        Ok(())
     }
 
     async fn check_credential(

@@ -205,7 +205,7 @@ mod tests {
 
     fn joined(people: &[&str]) -> MucChange {
         let people: Vec<_> = people.iter().map(|person| name(person)).collect();
-        MucChange::Joined { people, how: Joining::Added, size: 3 }
+        MucChange::Joined { people, how: Joining::Added, size: 3, ext: String::new() }
     }
 
     #[test]

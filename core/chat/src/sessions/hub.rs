@@ -4,10 +4,11 @@
 use crate::{
     accounts::{ChatKind, Mutes},
     log::Publication,
-    sessions::Audiences,
+    sessions::{Audiences, Reading, Rooms},
 };
 use meridian_types::{
-    ConversationKey, EventSender, Events, Millis, Resource, Stay, TenantId, UserName, event_queue,
+    ConversationKey, EventSender, Events, Millis, MucKind, Resource, Stay, TenantId, UserName, event_queue,
+    room::RoomNews,
     session::{CloseReason, Device, Refusal, SessionEvent},
 };
 use std::{
@@ -76,6 +77,7 @@ pub(crate) struct Hub {
     shards: Vec<Mutex<HashMap<Person, Vec<Arc<Slot>>>>>,
     /// Who of them is in which group.
     audiences: Audiences,
+    rooms: Rooms,
     hasher: RandomState,
     next_id: AtomicU64,
     event_limit: usize,
@@ -102,6 +104,7 @@ impl Hub {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             audiences: Audiences::default(),
+            rooms: Rooms::default(),
             hasher: RandomState::new(),
             next_id: AtomicU64::new(1),
             event_limit: event_limit.max(2),
@@ -176,6 +179,7 @@ impl Hub {
                 shard.remove(&person);
                 drop(shard);
                 self.audiences.forget(tenant, user);
+                self.rooms.forget(tenant, user);
             }
         }
     }
@@ -257,6 +261,14 @@ impl Hub {
     pub(crate) fn publish(&self, tenant: TenantId, publication: &Publication) {
         let Some((low, high)) = publication.entry.conversation.people() else {
             let is_here = |user: &UserName| self.is_online(tenant, user);
+            if publication.entry.conversation.muc().is_some_and(|id| id.kind() == MucKind::Room) {
+                // They are not in any more, and have no place in it.
+                let alone = Publication { position: None, ..publication.clone() };
+                for user in self.rooms.hear(tenant, publication, is_here) {
+                    self.publish_to(&(tenant, user), &alone, true);
+                }
+                return;
+            }
             for (user, admitted) in self.audiences.of(tenant, publication, is_here) {
                 self.publish_to(&(tenant, user), publication, admitted);
             }
@@ -266,6 +278,27 @@ impl Hub {
             self.publish_to(&(tenant, low), publication, true);
         }
         self.publish_to(&(tenant, high), publication, true);
+    }
+
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Begins to read which rooms a person is in who is attached here.
+    pub(crate) fn read_rooms(&self, tenant: TenantId, user: &UserName) -> Reading<'_> {
+        self.rooms.read(tenant, user)
+    }
+
+    /// Tells a room's member its news.
+    pub(crate) fn tell_news(&self, tenant: TenantId, user: &UserName, news: &Arc<RoomNews>, lags: bool) {
+        let person = (tenant, user.clone());
+        let shard = self.shard(&person);
+        for slot in shard.get(&person).into_iter().flatten() {
+            slot.tell(SessionEvent::Room(news.clone()));
+            if lags {
+                slot.events.lag();
+            }
+        }
     }
 
     fn publish_to(&self, person: &Person, publication: &Publication, admitted: bool) {

@@ -5,6 +5,7 @@ mod audiences;
 mod devices;
 mod hub;
 mod positions;
+mod rooms;
 mod session;
 mod unread;
 
@@ -14,4 +15,5 @@ pub use session::{Attached, Session};
 pub(crate) use audiences::{Audiences, admits};
 pub(crate) use hub::{Hub, Room, Slot};
 pub(crate) use positions::{POSITION, PositionKeeper};
+pub(crate) use rooms::{Reading, Rooms, tell_rooms};
 pub(crate) use unread::{conversations_of, count_after};

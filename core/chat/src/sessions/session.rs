@@ -5,7 +5,7 @@ use crate::{
     conversation::Submit,
     log::JOINED,
     model::App,
-    muc::read_stay,
+    muc::{Actor, MEMBER, read_stay},
     service::Inner,
     sessions::{
         Slot, admits,
@@ -17,10 +17,14 @@ use meridian_ports::ErrorKind;
 use meridian_types::{
     AppKey, ConversationKey, Entry, Events, LogId, Millis, MucId, MucKind, Position, Resource, Seq, Stay,
     UserName,
+    room::{Priority, RoomError, RoomRequest, Standing},
     session::{Batch, CloseReason, LinkError, PullRequest, SendError, Sent, Submission, Unread},
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// Entries of a room behind which a device that comes late gets only those of high priority.
+const ROOM_LATE: u64 = 1000;
 
 /// A device that is logged in: who it is, its commands, and what it is told.
 #[derive(Debug)]
@@ -80,6 +84,7 @@ impl Session {
 
     async fn read_unread(&self) -> meridian_ports::Result<Vec<Unread>> {
         let tenant = self.app.tenant;
+        self.chat.follow_rooms(tenant, &self.user).await?;
         let from = device_key(&self.user, &self.slot.device.resource);
         let positions = self.chat.positions.load(tenant, &from).await?;
         let logs = self.chat.placement.all_owned(tenant);
@@ -113,6 +118,9 @@ impl Session {
     pub async fn pull(&self, request: PullRequest) -> Result<Batch, LinkError> {
         let nothing = Batch { entries: Vec::new(), position: request.after, more: false };
         let log = self.chat.placement.conversation(self.app.tenant, &request.conversation);
+        if request.conversation.muc().is_some_and(|id| id.kind() == MucKind::Room) {
+            return self.pull_room(log, &request).await.map_err(|error| link_error(&error));
+        }
         // A conversation of others is empty for this person.
         let stay = match (request.conversation.peer(&self.user), request.conversation.muc()) {
             (Some(_), _) => None,
@@ -134,6 +142,39 @@ impl Session {
             .await
             .map_err(|error| link_error(&error))?;
         Ok(Batch { entries, position: Position { seq, ..request.after }, more })
+    }
+
+    /// What a device has missed of a room since it heard of it last, as long as its person has been in. Of what lies far back
+    /// only what matters.
+    async fn pull_room(&self, log: LogId, request: &PullRequest) -> meridian_ports::Result<Batch> {
+        let (store, key) = (&*self.chat.store, &request.conversation);
+        let nothing = Batch { entries: Vec::new(), position: request.after, more: false };
+        let id = key.muc().map(|id| id.to_string()).unwrap_or_default();
+        let Some(member) = store.relation(log, &MEMBER, &id, self.user.as_str()).await? else {
+            return Ok(nothing);
+        };
+        let since = Millis(member.rank.unsigned_abs());
+        let head = store.conversation_heads(&[(log, key.clone())]).await?.pop();
+        let head = head.map_or(0, |head| head.seq.0);
+        let wanted = |entry: &Entry| {
+            let is_near = head.saturating_sub(entry.seq.0) < ROOM_LATE;
+            entry.at >= since && self.receives(entry) && (is_near || Priority::of(entry) == Priority::High)
+        };
+        let limits = (request.max_entries.max(1), request.max_bytes);
+        let stretch = (request.after.seq, Seq(head));
+        let (entries, seq, more) = read_batch(store, (log, key), stretch, limits, wanted).await?;
+        Ok(Batch { entries, position: Position { seq, ..request.after }, more })
+    }
+
+    /// See the link's `Session::room`.
+    pub async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError> {
+        if self.slot.is_closed() {
+            return Err(RoomError::Unavailable);
+        }
+        let app = self.chat.apps.get(&self.app.key).unwrap_or_else(|| self.app.clone());
+        let device = Some(self.slot.device.resource.clone());
+        let actor = Actor { user: Some(self.user.clone()), device };
+        self.chat.ask_room(&app, actor, request).await
     }
 
     /// See the link's `Session::acknowledge`.

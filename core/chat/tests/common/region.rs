@@ -221,7 +221,7 @@ impl Cores {
             address: address.clone(),
             lease: LEASE,
         };
-        let config = ChatConfig { position_flush_ms: 20, ..ChatConfig::default() };
+        let config = ChatConfig { position_flush_ms: 20, room_sweep_ms: 50, ..ChatConfig::default() };
         let chat = Chat::join(config, self.store.clone(), self.blobs.clone(), region).await.unwrap();
         self.network.cores.lock().unwrap().insert(address.clone(), chat.clone());
         self.cores.push(Core { chat, address });

@@ -2,7 +2,7 @@
 
 use super::{calls::Calls, outgoing::Outgoing, session::EdgeSession};
 use crate::{
-    Body, Login, SendError, Submission,
+    Body, Login, SendError, SessionEvent, Submission,
     peer::{Secret, greet},
     server::{CONNECTION_WINDOW, SESSIONS_PATH, STREAM_WINDOW},
     tasks::Tasks,
@@ -158,6 +158,12 @@ impl Connection {
                     if let Some(session) = self.session(session) {
                         session.tell(event);
                     }
+                }
+            }
+            Up::RoomNews(news) => {
+                let (sessions, news) = wire::room_news(news)?;
+                for session in sessions.into_iter().filter_map(|id| self.session(id)) {
+                    session.tell(SessionEvent::Room(news.clone()));
                 }
             }
             Up::Lagged(lagged) => {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use meridian_types::{
     AppKey, ConversationKey, EventSender, Events, MessageId, Millis, Position, Resource, UserName,
     event_queue,
+    room::{RoomError, RoomRequest, Standing},
 };
 use pb::{to_core::What as Down, to_edge::What as Up};
 use std::{
@@ -394,6 +395,14 @@ impl Session for Hold {
         match self.0.ask(pull).await? {
             Up::Batch(batch) => wire::batch(batch).map_err(|_| LinkError::Unavailable),
             _ => Err(LinkError::Unavailable),
+        }
+    }
+
+    async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError> {
+        match self.0.ask(|| wire::write_room_request(&request)).await {
+            Ok(Up::Room(answer)) => wire::room_answer(answer).unwrap_or(Err(RoomError::Unavailable)),
+            Err(LinkError::Busy) => Err(RoomError::Busy),
+            _ => Err(RoomError::Unavailable),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
-use meridian_types::Entry;
+use meridian_types::{Entry, Position, room::RoomNews};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -66,13 +66,13 @@ impl Body for Outgoing {
 /// the session was told before it: sessions do not reach this place at one pace.
 fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
     let mut messages: Vec<pb::ToEdge> = Vec::new();
-    let mut events: HashMap<*const Entry, usize> = HashMap::new();
+    let mut events: HashMap<*const (), usize> = HashMap::new();
     // The last message for a session.
     let mut last: HashMap<u64, usize> = HashMap::new();
-    // The entries live until the messages are made: none can take another's address.
-    let mut alive: Vec<Arc<Entry>> = Vec::new();
+    // All live until the messages are made: none can take another's address.
+    let mut alive: Vec<Shared> = Vec::new();
     for out in taken {
-        let (session, entry, position, deliver) = match out {
+        let (session, shared, position, deliver) = match out {
             Out::Message(message) => {
                 last.insert(message.session, messages.len());
                 messages.push(message);
@@ -85,37 +85,62 @@ fn together(taken: impl Iterator<Item = Out>) -> Vec<pb::ToEdge> {
                 continue;
             }
             Out::Event(session, SessionEvent::Entry { entry, position, deliver }) => {
-                (session, entry, Some(position), deliver)
+                (session, Shared::Entry(entry), Some(position), deliver)
             }
-            Out::Event(session, SessionEvent::Transient(entry)) => (session, entry, None, true),
+            Out::Event(session, SessionEvent::Transient(entry)) => {
+                (session, Shared::Entry(entry), None, true)
+            }
+            Out::Event(session, SessionEvent::Room(news)) => (session, Shared::News(news), None, true),
         };
         let behind = last.get(&session).copied();
-        let shared = events.get(&Arc::as_ptr(&entry)).copied();
-        let index = shared.filter(|index| behind.is_none_or(|behind| behind < *index)).unwrap_or_else(|| {
-            let event = pb::Event {
-                entry: Some(wire::entry(&entry)),
-                position: position.map(|position| wire::place(&entry.conversation, position)),
-                ..pb::Event::default()
-            };
-            messages.push(wire::to_edge(0, 0, pb::to_edge::What::Event(event)));
+        let known = events.get(&shared.address()).copied();
+        let index = known.filter(|index| behind.is_none_or(|behind| behind < *index)).unwrap_or_else(|| {
+            messages.push(wire::to_edge(0, 0, shared.message(position)));
             messages.len() - 1
         });
-        events.insert(Arc::as_ptr(&entry), index);
+        events.insert(shared.address(), index);
         last.insert(session, index);
-        alive.push(entry);
-        if let Some(pb::to_edge::What::Event(event)) = messages.get_mut(index).and_then(|m| m.what.as_mut()) {
-            if deliver { &mut event.deliver } else { &mut event.pass }.push(session);
+        alive.push(shared);
+        match messages.get_mut(index).and_then(|message| message.what.as_mut()) {
+            Some(pb::to_edge::What::Event(event)) if deliver => event.deliver.push(session),
+            Some(pb::to_edge::What::Event(event)) => event.pass.push(session),
+            Some(pb::to_edge::What::RoomNews(news)) => news.sessions.push(session),
+            _ => {}
         }
     }
     messages
 }
 
+/// What is the same for several sessions.
+enum Shared {
+    Entry(Arc<Entry>),
+    News(Arc<RoomNews>),
+}
+
+impl Shared {
+    fn address(&self) -> *const () {
+        match self {
+            Self::Entry(entry) => Arc::as_ptr(entry).cast(),
+            Self::News(news) => Arc::as_ptr(news).cast(),
+        }
+    }
+
+    fn message(&self, position: Option<Position>) -> pb::to_edge::What {
+        match self {
+            Self::Entry(entry) => pb::to_edge::What::Event(pb::Event {
+                entry: Some(wire::entry(entry)),
+                position: position.map(|position| wire::place(&entry.conversation, position)),
+                ..pb::Event::default()
+            }),
+            Self::News(news) => pb::to_edge::What::RoomNews(wire::write_room_news(news)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use meridian_types::{
-        Audience, ConversationKey, EntryKind, Epoch, MessageId, Millis, Position, Seq, UserName,
-    };
+    use meridian_types::{Audience, ConversationKey, EntryKind, Epoch, MessageId, Millis, Seq, UserName};
 
     fn entry(seq: u64) -> Arc<Entry> {
         let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
@@ -148,6 +173,7 @@ mod tests {
                     (event.entry.unwrap().seq, [event.deliver, event.pass].concat())
                 }
                 pb::to_edge::What::Lagged(lagged) => (0, lagged.sessions),
+                pb::to_edge::What::RoomNews(news) => (news.entries[0].seq, news.sessions),
                 other => panic!("{other:?}"),
             };
             sessions.into_iter().for_each(|session| by.entry(session).or_default().push(seq));
@@ -157,6 +183,10 @@ mod tests {
     #[test]
     fn every_session_hears_in_order_however_far_the_others_are() {
         let entries: Vec<_> = (1..=30).map(entry).collect();
+        // Every third is news of a room.
+        let news =
+            |entry: &Arc<Entry>| Arc::new(RoomNews::new(entry.conversation.clone(), vec![entry.clone()]));
+        let news: Vec<_> = entries.iter().map(news).collect();
         for seed in 0..300u64 {
             let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             let mut roll = |sides: u64| {
@@ -177,7 +207,10 @@ mod tests {
                         told.entry(session).or_default().push(0);
                     } else if let Some(entry) = entries.get(*at) {
                         *at += 1;
-                        taken.push(event(session, entry, roll(2) == 0));
+                        taken.push(match *at % 3 {
+                            0 => Out::Event(session, SessionEvent::Room(news[*at - 1].clone())),
+                            _ => event(session, entry, roll(2) == 0),
+                        });
                         told.entry(session).or_default().push(entry.seq.0);
                     }
                 }

@@ -156,6 +156,19 @@ impl Stream {
                 }
                 None => self.refuse(call, &LinkError::Unavailable).await,
             },
+            Down::Room(ask) => {
+                let request = wire::room_request(ask)?;
+                match self.session(id) {
+                    Some(session) => {
+                        self.spawn(
+                            call,
+                            async move { wire::write_room_answer(&session.room(request).await) },
+                        )
+                        .await;
+                    }
+                    None => self.refuse(call, &LinkError::Unavailable).await,
+                }
+            }
             Down::Acknowledge(place) => {
                 let (conversation, position) = wire::read_place(Some(&place))?;
                 if let Some(session) = self.session(id) {

@@ -4,6 +4,7 @@ use super::{Cutter, pb, read, write};
 use bytes::Bytes;
 use meridian_types::{
     Audience, ConversationKey, Entry, EntryKind, MessageId, Millis, Seq, UserName,
+    room::{RoomError, Standing},
     session::{CloseReason, LinkError, Refusal, SendError},
 };
 use pb::{to_core::What as Down, to_edge::What as Up};
@@ -38,6 +39,11 @@ pub fn as_core(bytes: &[u8], piece: usize) -> usize {
                     true
                 })
             }
+            Some(Down::Room(ask)) => read::room_request(ask).is_ok_and(|request| {
+                let Down::Room(again) = write::write_room_request(&request) else { return false };
+                assert_eq!(read::room_request(again), Ok(request));
+                true
+            }),
             Some(Down::Unread(_) | Down::Detach(_) | Down::Ping(_)) => true,
             None => false,
         }
@@ -61,6 +67,8 @@ pub fn as_edge(bytes: &[u8], piece: usize) -> usize {
                 true
             }),
             Some(Up::Event(event)) => read::event(event).is_ok_and(|events| events.count() > 0),
+            Some(Up::Room(answer)) => read::room_answer(answer).is_ok_and(|answer| answer.is_ok()),
+            Some(Up::RoomNews(news)) => read::room_news(news).is_ok_and(|(sessions, _)| !sessions.is_empty()),
             Some(Up::Closed(reason)) => read::reason(&reason).is_some(),
             Some(Up::Refused(why)) => {
                 let _ = read::refused(&why, Refusal::Unavailable);
@@ -115,6 +123,12 @@ pub fn samples() -> [Vec<u8>; 2] {
         Down::Unread(pb::Nothing {}),
         Down::Pull(pb::Pull { after: Some(place()), max_entries: 10, max_bytes: 1000 }),
         Down::Acknowledge(place()),
+        Down::Room(pb::AskRoom {
+            room: "288230376218820608".into(),
+            join: true,
+            ext: "hey".into(),
+            leave_others: true,
+        }),
         Down::Detach(pb::Detach { logged_out: true }),
         Down::Ping(pb::Nothing {}),
     ];
@@ -133,6 +147,15 @@ pub fn samples() -> [Vec<u8>; 2] {
         ext: Bytes::new(),
         body: Some(Bytes::from_static(b"body")),
     });
+    let standing = Standing {
+        members: 1,
+        created: Millis(1),
+        all_muted: false,
+        allowed: false,
+        muted_until: 0,
+        seq: 7,
+        history: Vec::new(),
+    };
     let up = [
         Up::Attached(pb::Attached {
             app: "org#app".into(),
@@ -143,6 +166,15 @@ pub fn samples() -> [Vec<u8>; 2] {
         Up::Sent(pb::Sent { message_id: 9, at: 1, notice: Some("n".into()) }),
         Up::Unread(pb::Unread { owed: vec![pb::Owed { place: Some(place()), count: 2 }] }),
         Up::Batch(pb::Batch { entries: vec![entry.clone()], position: Some(place()), more: true }),
+        Up::Room(pb::RoomAnswer {
+            outcome: write::write_reason(&Ok::<_, RoomError>(standing)),
+            history: vec![entry.clone()],
+        }),
+        Up::RoomNews(pb::RoomNews {
+            conversation: "r/288230376218820608".into(),
+            entries: vec![entry.clone()],
+            sessions: vec![1, 2],
+        }),
         Up::Event(pb::Event { entry: Some(entry), position: Some(place()), deliver: vec![1], pass: vec![2] }),
         Up::Lagged(pb::Lagged { sessions: vec![1, 2] }),
         Up::Closed(write::write_reason(&CloseReason::Kicked)),
@@ -167,8 +199,8 @@ mod tests {
     fn a_message_of_every_kind_is_well_formed_however_it_is_cut() {
         let [down, up] = samples();
         for piece in [1, 3, 1000, 100_000] {
-            assert_eq!(as_core(&down, piece), 9);
-            assert_eq!(as_edge(&up, piece), 9);
+            assert_eq!(as_core(&down, piece), 10);
+            assert_eq!(as_edge(&up, piece), 11);
         }
     }
 }

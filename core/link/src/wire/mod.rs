@@ -10,10 +10,12 @@ pub(crate) mod pb {
 }
 
 pub(crate) use read::{
-    Bad, attach, batch, event, place as read_place, pull, reason, refused, resume, submission, unread,
+    Bad, attach, batch, event, place as read_place, pull, reason, refused, resume, room_answer, room_news,
+    room_request, submission, unread,
 };
 pub(crate) use write::{
-    entry, place, to_core, to_edge, write_attach, write_reason, write_resume, write_send,
+    entry, place, to_core, to_edge, write_attach, write_reason, write_resume, write_room_answer,
+    write_room_news, write_room_request, write_send,
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};

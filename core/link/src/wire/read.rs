@@ -2,7 +2,8 @@
 
 use super::pb;
 use meridian_types::{
-    ConversationKey, Entry, Epoch, MessageId, Millis, Position, Resource, Seq,
+    ConversationKey, Entry, Epoch, MessageId, Millis, MucId, Position, Resource, Seq,
+    room::{RoomError, RoomNews, RoomRequest, Standing},
     session::{
         Batch, CloseReason, Credential, Device, Login, Platform, PullRequest, Resume, RouteTo, SessionEvent,
         Submission, Unread,
@@ -119,6 +120,28 @@ pub(crate) fn event(event: pb::Event) -> Result<impl Iterator<Item = (u64, Sessi
         };
         (session, event)
     }))
+}
+
+pub(crate) fn room_request(ask: pb::AskRoom) -> Result<RoomRequest, Bad> {
+    let room = MucId::parse(&ask.room).ok_or(Bad("a room without an id"))?;
+    Ok(match ask.join {
+        true => RoomRequest::Join { room, ext: ask.ext, leave_others: ask.leave_others },
+        false => RoomRequest::Leave { room },
+    })
+}
+
+pub(crate) fn room_answer(answer: pb::RoomAnswer) -> Result<Result<Standing, RoomError>, Bad> {
+    let outcome: Result<Standing, RoomError> =
+        serde_json::from_str(&answer.outcome).unwrap_or(Err(RoomError::Unavailable));
+    let history = answer.history.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(outcome.map(|standing| Standing { history, ..standing }))
+}
+
+/// The sessions that hear it, and what they hear: one for all.
+pub(crate) fn room_news(news: pb::RoomNews) -> Result<(Vec<u64>, Arc<RoomNews>), Bad> {
+    let conversation = ConversationKey::from_stored(&news.conversation);
+    let entries = news.entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok((news.sessions, Arc::new(RoomNews::new(conversation, entries))))
 }
 
 pub(super) fn entry(entry: pb::Entry) -> Result<Arc<Entry>, Bad> {

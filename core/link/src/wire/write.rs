@@ -3,6 +3,7 @@
 use super::pb::{self, to_core::What as Down, to_edge::What as Up};
 use meridian_types::{
     ConversationKey, Entry, Position,
+    room::{RoomError, RoomNews, RoomRequest, Standing},
     session::{Credential, Login, Platform, Resume, RouteTo, Submission},
 };
 use serde::Serialize;
@@ -82,6 +83,31 @@ pub(crate) fn entry(entry: &Entry) -> pb::Entry {
         at: entry.at.0,
         header: entry.encode_header(),
         body: entry.body.clone(),
+    }
+}
+
+pub(crate) fn write_room_request(request: &RoomRequest) -> Down {
+    Down::Room(match request {
+        RoomRequest::Join { room, ext, leave_others } => {
+            pb::AskRoom { room: room.to_string(), join: true, ext: ext.clone(), leave_others: *leave_others }
+        }
+        RoomRequest::Leave { room } => pb::AskRoom { room: room.to_string(), ..pb::AskRoom::default() },
+    })
+}
+
+pub(crate) fn write_room_answer(outcome: &Result<Standing, RoomError>) -> Up {
+    let history = outcome.as_ref().map(|standing| standing.history.iter()).unwrap_or_default();
+    Up::Room(pb::RoomAnswer {
+        history: history.map(|entry| self::entry(entry)).collect(),
+        outcome: write_reason(outcome),
+    })
+}
+
+pub(crate) fn write_room_news(news: &RoomNews) -> pb::RoomNews {
+    pb::RoomNews {
+        conversation: news.conversation.to_string(),
+        entries: news.entries.iter().map(|entry| self::entry(entry)).collect(),
+        sessions: Vec::new(),
     }
 }
 

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_link::{
     Attached, Batch, Body, CloseReason, Core, CoreHandle, Cores, Credential, Device, EventSender, LinkError,
-    LinkServer, Login, Patience, PendingSend, Platform, PullRequest, Refusal, RouteTo, SendError, Sent,
-    Session, SessionEvent, Submission, Tls, Unread, bytes_body, event_queue, peer::Secret,
+    LinkServer, Login, Patience, PendingSend, Platform, PullRequest, Refusal, RoomError, RoomRequest,
+    RouteTo, SendError, Sent, Session, SessionEvent, Standing, Submission, Tls, Unread, bytes_body,
+    event_queue, peer::Secret,
 };
 use meridian_types::{
     AppKey, Audience, ConversationKey, Entry, EntryKind, Epoch, MessageId, Millis, Position, Resource, Seq,
@@ -147,6 +148,14 @@ impl Session for Desk {
         }
         let entries = (request.after.seq.0 + 1..=5).map(entry).collect();
         Ok(Batch { entries, position: at(5), more: request.max_entries == 1 })
+    }
+
+    async fn room(&self, request: RoomRequest) -> Result<Standing, RoomError> {
+        let RoomRequest::Join { leave_others: false, .. } = request else { return Err(RoomError::NotMember) };
+        let history = (1..=2).map(entry).collect();
+        let (created, muted_until) = (Millis(1), u64::MAX);
+        let (all_muted, allowed) = (true, false);
+        Ok(Standing { members: 3, created, all_muted, allowed, muted_until, seq: 2, history })
     }
 
     fn acknowledge(&self, _: &ConversationKey, position: Position) {

@@ -2,19 +2,21 @@
 
 use super::frame::Conversation;
 use bytes::Bytes;
-use meridian_link::{Attached, SendError, Sent};
+use meridian_link::{Attached, RoomError, RoomRequest, SendError, Sent, Standing};
 use meridian_types::{
-    Audience, Entry, EntryKind, MucKind, Notice, Position, Resource, UserName,
+    Audience, Entry, EntryKind, MucId, MucKind, Notice, Position, Resource, UserName,
     content::{fields, write},
     msync::MessageBody,
     notice::ThreadChange,
+    room::Priority,
 };
 use prost::Message;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Names of the frames that clients are sent.
 #[cfg(test)]
-pub(super) const SERVER_FRAMES: [&str; 16] = [
+pub(super) const SERVER_FRAMES: [&str; 20] = [
     "welcome",
     "message",
     "edited",
@@ -23,6 +25,10 @@ pub(super) const SERVER_FRAMES: [&str; 16] = [
     "contact",
     "group",
     "thread",
+    "room",
+    "room_changed",
+    "joined",
+    "left",
     "presence",
     "silent_mode",
     "sent",
@@ -107,19 +113,24 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
         _ => return None,
     };
     put("conversation", conversation.into());
+    let is_room = is_of_room(entry);
     match at {
         Some(at) => put("position", position(at).into()),
+        // What a room has told is not acknowledged.
+        None if is_room && entry.seq.0 > 0 => None,
         None => put("online_only", true.into()),
     };
+    if is_room && entry.kind == EntryKind::Message {
+        put("priority", Priority::of(entry).name().into());
+    }
     put("message", entry.message_id.to_string().into());
     put("from", entry.sender.as_str().into());
     if let Some(device) = &entry.sender_device {
         put("from_device", device.as_str().into());
     }
     put("to", to.into());
-    if let Some(id) = entry.conversation.muc() {
-        let chat = if id.kind() == MucKind::Room { "room" } else { "group" };
-        put("chat", chat.into());
+    if entry.conversation.muc().is_some() {
+        put("chat", if is_room { "room" } else { "group" }.into());
     }
     let readers = readers(&body);
     let is_count = readers.is_some();
@@ -137,6 +148,10 @@ pub(super) fn entry(me: &UserName, entry: &Entry, at: Option<Position>) -> Optio
         put("ext", Value::Object(fields(&body.ext)));
     }
     Some(Value::Object(frame))
+}
+
+fn is_of_room(entry: &Entry) -> bool {
+    entry.conversation.muc().is_some_and(|id| id.kind() == MucKind::Room)
 }
 
 /// How many members have read an own message.
@@ -183,8 +198,9 @@ fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
             if frame["until"] == json!(u64::MAX) {
                 frame.as_object_mut()?.remove("until");
             }
-            frame["type"] = "group".into();
-            frame["group"] = entry.conversation.muc()?.to_string().into();
+            let (kind, of) = if is_of_room(entry) { ("room_changed", "room") } else { ("group", "group") };
+            frame["type"] = kind.into();
+            frame[of] = entry.conversation.muc()?.to_string().into();
             frame["from"] = entry.sender.as_str().into();
             frame
         }
@@ -209,6 +225,61 @@ fn notice(me: &UserName, entry: &Entry, at: Option<Position>) -> Option<Value> {
         frame["time"] = entry.at.0.into();
     }
     Some(frame)
+}
+
+/// A piece of a room's news.
+pub(super) fn room(me: &UserName, room: MucId, entries: &[Arc<Entry>]) -> Value {
+    json!({ "type": "room", "room": room.to_string(), "entries": told(me, entries) })
+}
+
+fn told(me: &UserName, entries: &[Arc<Entry>]) -> Vec<Value> {
+    entries.iter().filter_map(|told| entry(me, told, None)).collect()
+}
+
+/// The answer to coming in or going.
+pub(super) fn asked_room(
+    me: &UserName,
+    id: u64,
+    request: &RoomRequest,
+    asked: &Result<Standing, RoomError>,
+) -> Value {
+    let (RoomRequest::Join { room, .. } | RoomRequest::Leave { room }) = request;
+    let standing = match asked {
+        Ok(standing) => standing,
+        Err(refused) => {
+            let code = match refused {
+                RoomError::NotFound => "room_not_found",
+                RoomError::Full => "room_full",
+                RoomError::Blocked => "blocked",
+                RoomError::Disabled => "room_disabled",
+                RoomError::TooMany => "too_many_rooms",
+                RoomError::Malformed => "malformed",
+                RoomError::NotMember => "not_member",
+                RoomError::Busy => "busy",
+                RoomError::Unavailable => "unavailable",
+                _ => "internal",
+            };
+            return error(Some(id), code, &refused.to_string());
+        }
+    };
+    if matches!(request, RoomRequest::Leave { .. }) {
+        return json!({ "type": "left", "id": id, "room": room.to_string() });
+    }
+    let mut frame = json!({
+        "type": "joined",
+        "id": id,
+        "room": room.to_string(),
+        "members": standing.members,
+        "created": standing.created.0,
+        "all_muted": standing.all_muted,
+        "allowed": standing.allowed,
+        "muted": standing.muted_until > 0,
+        "entries": told(me, &standing.history),
+    });
+    if standing.muted_until > 0 && standing.muted_until < u64::MAX {
+        frame["muted_until"] = standing.muted_until.into();
+    }
+    frame
 }
 
 pub(super) fn sent(id: u64, sent: &Sent) -> Value {

@@ -1,7 +1,7 @@
 //! What clients say.
 
 use super::body::Fields;
-use meridian_types::{ConversationKey, Epoch, MessageId, MucId, Position, Seq, UserName};
+use meridian_types::{ConversationKey, Epoch, MessageId, MucId, Position, Seq, UserName, room::Priority};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ pub(super) enum ClientFrame {
     History(History),
     Ack(Ack),
     Ping(Ping),
+    Join(Join),
+    Leave(Leave),
     /// Known, and not served yet.
     Later(&'static str, Option<Id>),
 }
@@ -72,8 +74,28 @@ pub(super) struct Send {
     #[serde(default)]
     pub(super) online_only: bool,
     pub(super) to_device: Option<String>,
-    /// Only these members of the group.
+    /// Only these members of the group or room.
     pub(super) only: Option<Vec<String>>,
+    /// In a room.
+    pub(super) priority: Option<Priority>,
+}
+
+/// Into a room.
+#[derive(Debug, Deserialize)]
+pub(super) struct Join {
+    pub(super) id: Id,
+    pub(super) room: String,
+    #[serde(default)]
+    pub(super) ext: String,
+    #[serde(default)]
+    pub(super) leave_others: bool,
+}
+
+/// Out of a room.
+#[derive(Debug, Deserialize)]
+pub(super) struct Leave {
+    pub(super) id: Id,
+    pub(super) room: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -256,8 +278,8 @@ pub(super) fn read(text: &str) -> Result<ClientFrame, Mistake> {
         "ack" => ClientFrame::Ack(parse(value)?),
         "ping" => ClientFrame::Ping(parse(value)?),
         "react" => ClientFrame::Later("react", parse::<Ping>(value)?.id),
-        "join" => ClientFrame::Later("join", parse::<Ping>(value)?.id),
-        "leave" => ClientFrame::Later("leave", parse::<Ping>(value)?.id),
+        "join" => ClientFrame::Join(parse(value)?),
+        "leave" => ClientFrame::Leave(parse(value)?),
         "presence" => ClientFrame::Later("presence", parse::<Ping>(value)?.id),
         other => {
             let text = cut(&format!("type {other:?} is not known"));

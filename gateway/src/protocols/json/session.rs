@@ -4,6 +4,7 @@
 //! question at a time.
 
 mod commands;
+mod rooms;
 
 use super::{
     end::End,
@@ -14,15 +15,17 @@ use super::{
 use crate::{
     config::GatewayConfig,
     drain::Drain,
+    protocols::rooms::Rooms,
     pulse::{Beat, Pulse},
     websocket::Socket,
 };
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use meridian_link::{
-    Attached, Batch, CloseReason, Events, LinkError, PullRequest, SendError, Sent, Session as Link,
-    SessionEvent, Unread,
+    Attached, Batch, CloseReason, Events, LinkError, PullRequest, RoomError, RoomRequest, SendError, Sent,
+    Session as Link, SessionEvent, Standing, Unread,
 };
-use meridian_types::{ConversationKey, Position, UserName};
+use meridian_types::{ConversationKey, Position, Resource, UserName};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, VecDeque},
@@ -51,7 +54,10 @@ const HISTORIES: usize = 16;
 /// Entries of one history page.
 const HISTORY_LIMIT: usize = 100;
 
-type Answer = (u64, Result<Sent, SendError>);
+enum Answer {
+    Sent(u64, Result<Sent, SendError>),
+    Room(u64, RoomRequest, Result<Standing, RoomError>),
+}
 
 enum Step {
     Closed(Option<CloseReason>),
@@ -67,6 +73,7 @@ enum Step {
 enum Granted {
     Unread(Result<Vec<Unread>, LinkError>),
     Pulled { conversation: ConversationKey, batch: Result<Batch, LinkError> },
+    Room { room: ConversationKey, batch: Result<Batch, LinkError> },
     History { id: u64, conversation: ConversationKey, batch: Result<Batch, LinkError> },
 }
 
@@ -81,6 +88,8 @@ pub(super) struct Session<S> {
     /// By the client's own book, until the first list is there.
     positions: HashMap<ConversationKey, Position>,
     queues: Queues,
+    rooms: Rooms,
+    device: Resource,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     histories: VecDeque<History>,
     under_way: Option<BoxFuture<'static, Granted>>,
@@ -124,6 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             drain,
             positions,
             queues: Queues::default(),
+            rooms: Rooms::default(),
+            device: attached.resource,
             answers: FuturesUnordered::new(),
             histories: VecDeque::new(),
             under_way: None,
@@ -244,17 +255,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         Ok(())
     }
 
-    async fn answer(&mut self, (id, outcome): Answer) -> Result<(), End> {
-        let frame = match &outcome {
-            Ok(sent) => event::sent(id, sent),
-            Err(refused) => event::refused(id, refused),
+    async fn answer(&mut self, answer: Answer) -> Result<(), End> {
+        let frame = match answer {
+            Answer::Sent(id, Ok(sent)) => event::sent(id, &sent),
+            Answer::Sent(id, Err(refused)) => event::refused(id, &refused),
+            Answer::Room(id, request, asked) => return self.room_answer(id, &request, asked).await,
         };
         self.tell(&frame).await
     }
 
     async fn tell(&mut self, frame: &Value) -> Result<(), End> {
+        self.feed(event::text(frame)).await
+    }
+
+    async fn feed(&mut self, frame: Bytes) -> Result<(), End> {
         metrics::counter!("gateway_frames_total", "direction" => "out", "command" => "json").increment(1);
-        Ok(self.socket.feed(event::text(frame)).await?)
+        Ok(self.socket.feed(frame).await?)
     }
 
     async fn message(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
@@ -336,6 +352,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             let pull = self.pull(&conversation, after, entries);
             self.under_way =
                 Some(Box::pin(async move { Granted::Pulled { conversation, batch: pull.await } }));
+        } else if self.ask_rooms() {
+            // Its answer comes back here.
         } else if !self.told_synced && self.queues.is_synced() {
             self.told_synced = true;
             return self.tell(&json!({ "type": "synced" })).await;
@@ -391,6 +409,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 self.retry_later();
                 Ok(())
             }
+            Granted::Room { room, batch: Ok(batch) } => {
+                self.rooms.read(&room, batch.position, batch.more);
+                self.tell_room(&room, &batch.entries).await
+            }
+            Granted::Room { batch: Err(error), .. } => {
+                tracing::warn!(%error, "cannot read a room");
+                self.retry_later();
+                Ok(())
+            }
             Granted::History { id, conversation, batch } => self.history(id, &conversation, batch).await,
         }
     }
@@ -437,13 +464,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     (Live::Tell | Live::Nothing, _) => Ok(()),
                 }
             }
-            SessionEvent::Transient(entry) => match event::entry(&self.me, &entry, None) {
-                Some(frame) => self.tell(&frame).await,
-                None => Ok(()),
-            },
+            SessionEvent::Room(news) => self.room_news(&news).await,
+            SessionEvent::Transient(entry) => {
+                self.note_alone(&entry);
+                match event::entry(&self.me, &entry, None) {
+                    Some(frame) => self.tell(&frame).await,
+                    None => Ok(()),
+                }
+            }
             SessionEvent::Lagged => {
                 metrics::counter!("gateway_lagged_total").increment(1);
                 self.listed = false;
+                self.rooms.miss();
                 Ok(())
             }
         }

@@ -1,23 +1,23 @@
 //! Sends that wait for their answer: first in, first out, each with its own deadline.
 
 use super::send::Outcome;
+use futures_util::future::BoxFuture;
 use meridian_link::{PendingSend, SendError};
 use std::{collections::VecDeque, future::poll_fn, pin::Pin, task::Poll};
 use tokio::time::Instant;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Answers(VecDeque<Pending>);
 
-#[derive(Debug)]
 struct Pending {
     client_id: u64,
     deadline: Instant,
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     Waiting(PendingSend),
+    Asked(BoxFuture<'static, Outcome>),
     Decided(Outcome),
 }
 
@@ -28,6 +28,11 @@ impl Answers {
 
     pub(super) fn wait(&mut self, client_id: u64, pending: PendingSend, deadline: Instant) {
         self.0.push_back(Pending { client_id, deadline, state: State::Waiting(pending) });
+    }
+
+    /// Something other than a send, which takes its time.
+    pub(super) fn ask(&mut self, client_id: u64, asked: BoxFuture<'static, Outcome>, deadline: Instant) {
+        self.0.push_back(Pending { client_id, deadline, state: State::Asked(asked) });
     }
 
     /// An answer that is known already, in its place behind the earlier ones.
@@ -52,6 +57,7 @@ impl Answers {
                     Poll::Ready(Err(_)) => Outcome::from(Err(SendError::Busy)),
                     Poll::Pending => return Poll::Pending,
                 },
+                State::Asked(asked) => std::task::ready!(asked.as_mut().poll(cx)),
             };
             Poll::Ready((front.client_id, outcome))
         })
@@ -66,7 +72,7 @@ impl Answers {
         let client_id = front.client_id;
         let outcome = match &front.state {
             State::Decided(outcome) => outcome.clone(),
-            State::Waiting(_) => Outcome::from(Err(SendError::Busy)),
+            State::Waiting(_) | State::Asked(_) => Outcome::from(Err(SendError::Busy)),
         };
         self.drop_front();
         Some((client_id, outcome))

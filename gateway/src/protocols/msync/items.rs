@@ -9,7 +9,7 @@ use super::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use meridian_types::{
-    AppKey, Audience, ConversationKey, Entry, EntryKind, Millis, MucId, Resource, UserName,
+    AppKey, Audience, ConversationKey, Entry, EntryKind, Millis, MucId, MucKind, Resource, UserName,
     msync::{Jid, m_sync::Command},
 };
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -24,6 +24,31 @@ pub(super) struct Identity {
     pub(super) app: AppKey,
     pub(super) user: UserName,
     pub(super) attached_at: Millis,
+}
+
+/// Who reads what is delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reader<'a> {
+    Me(&'a Identity),
+    /// Whoever is in a room of this app.
+    All(&'a AppKey),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn app(self) -> &'a str {
+        match self {
+            Self::Me(me) => me.app.as_str(),
+            Self::All(app) => app.as_str(),
+        }
+    }
+
+    /// `None`: it could be anybody but those whom it is about.
+    pub(super) fn user(self) -> Option<&'a UserName> {
+        match self {
+            Self::Me(me) => Some(&me.user),
+            Self::All(_) => None,
+        }
+    }
 }
 
 /// How a delivery ends.
@@ -76,14 +101,13 @@ const OFFLINE: &[u8] = br#"{"is_online":0}"#;
 
 /// A delivery of entries of one queue. Entries without a body, which were recalled meanwhile, are left out.
 pub(super) fn delivery<'a>(
-    me: &Identity,
+    reader: Reader<'_>,
     queue: &QueueName,
     entries: impl Iterator<Item = &'a Entry> + Clone,
     cursor: Cursor,
 ) -> Bytes {
-    let queue =
-        Address { app: me.app.as_str(), name: queue.as_str(), domain: queue.domain(), resource: None };
-    let items = entries.filter_map(|entry| Item::new(me, entry));
+    let queue = Address { app: reader.app(), name: queue.as_str(), domain: queue.domain(), resource: None };
+    let items = entries.filter_map(|entry| Item::new(reader, entry));
     let (key, last) = match cursor {
         Cursor::Key(key) => (Some(key), false),
         Cursor::Last => (None, true),
@@ -126,6 +150,11 @@ pub(super) fn conversation_of(me: &Identity, queue: &Jid) -> Option<Conversation
     }
 }
 
+/// A room stores nothing for those who are away.
+fn is_of_room(entry: &Entry) -> bool {
+    entry.conversation.muc().is_some_and(|id| id.kind() == MucKind::Room)
+}
+
 struct Item<'a> {
     entry: &'a Entry,
     /// What the payload is.
@@ -137,10 +166,10 @@ struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn new(me: &'a Identity, entry: &'a Entry) -> Option<Self> {
+    fn new(reader: Reader<'a>, entry: &'a Entry) -> Option<Self> {
         let (space, body) = match entry.kind {
             EntryKind::Notice => {
-                let (space, body) = notices::render(me, entry)?;
+                let (space, body) = notices::render(reader, entry)?;
                 (space, Cow::Owned(body))
             }
             _ => (CHAT, Cow::Borrowed(entry.body.as_deref()?)),
@@ -149,15 +178,18 @@ impl<'a> Item<'a> {
             entry,
             space,
             body,
-            app: me.app.as_str(),
+            app: reader.app(),
             to: match entry.conversation.muc() {
                 Some(id) => QueueName::Conference(id.to_string()),
                 None => {
                     let peer = entry.conversation.peer(&entry.sender);
-                    QueueName::User(peer.unwrap_or_else(|| me.user.clone()))
+                    QueueName::User(peer.or_else(|| reader.user().cloned())?)
                 }
             },
-            meta: if entry.at >= me.attached_at { ONLINE } else { OFFLINE },
+            meta: match reader {
+                Reader::Me(me) if entry.at < me.attached_at && !is_of_room(entry) => OFFLINE,
+                _ => ONLINE,
+            },
         })
     }
 
@@ -261,7 +293,7 @@ mod tests {
         let entry = Entry { conversation: id.into(), ..entry() };
         let queue = queue_name(&bob(), &entry.conversation).unwrap();
         assert_eq!(conversation_of(&bob(), &queue.jid("org#app")), Some(entry.conversation.clone()));
-        let sync = read(&delivery(&bob(), &queue, [&entry].into_iter(), Cursor::Key(1)));
+        let sync = read(&delivery(Reader::Me(&bob()), &queue, [&entry].into_iter(), Cursor::Key(1)));
         let jid = Jid {
             app_key: Some("org#app".into()),
             name: Some("77".into()),
@@ -311,7 +343,12 @@ mod tests {
                4a0f 7b2269735f6f6e6c696e65223a317d
              28a5c5c0aca034 321d {alice} 3800"
         ));
-        let frame = delivery(&bob(), &peer("alice"), [&entry()].into_iter(), Cursor::Key(1_795_389_661_861));
+        let frame = delivery(
+            Reader::Me(&bob()),
+            &peer("alice"),
+            [&entry()].into_iter(),
+            Cursor::Key(1_795_389_661_861),
+        );
         assert_eq!(frame, expected);
     }
 
@@ -329,7 +366,8 @@ mod tests {
         old.ext = Meta { ext: vec![ext.clone()], ..Meta::default() }.encode_to_vec().into();
         let mut recalled = entry();
         recalled.body = None;
-        let sync = read(&delivery(&bob(), &peer("alice"), [&old, &recalled].into_iter(), Cursor::Last));
+        let sync =
+            read(&delivery(Reader::Me(&bob()), &peer("alice"), [&old, &recalled].into_iter(), Cursor::Last));
         assert_eq!((sync.next_key, sync.is_last, sync.metas.len()), (None, Some(true), 1));
         let meta = &sync.metas[0];
         assert_eq!(meta.ext, [ext]);
@@ -353,8 +391,12 @@ mod tests {
             let mut entry = entry();
             entry.body = Some(vec![7; size].into());
             let entries = [&entry, &entry, &entry];
-            let sync =
-                read(&delivery(&bob(), &peer("alice"), entries.into_iter(), Cursor::Key(u64::MAX >> 1)));
+            let sync = read(&delivery(
+                Reader::Me(&bob()),
+                &peer("alice"),
+                entries.into_iter(),
+                Cursor::Key(u64::MAX >> 1),
+            ));
             assert_eq!(sync.metas.len(), 3);
             assert!(sync.metas.iter().all(|meta| meta.payload.as_ref().unwrap().len() == size));
             assert_eq!((sync.next_key, sync.is_last), (Some(u64::MAX >> 1), Some(false)));
@@ -365,7 +407,7 @@ mod tests {
     fn an_own_message_from_another_device_keeps_its_target() {
         let me = Identity { user: name("alice"), ..bob() };
         assert_eq!(queue_name(&me, &entry().conversation), Some(peer("bob")));
-        let sync = read(&delivery(&me, &peer("bob"), [&entry()].into_iter(), Cursor::Key(1)));
+        let sync = read(&delivery(Reader::Me(&me), &peer("bob"), [&entry()].into_iter(), Cursor::Key(1)));
         assert_eq!(sync.metas[0].to.as_ref().unwrap().name(), "bob");
         assert_eq!(sync.metas[0].from.as_ref().unwrap().name(), "alice");
     }

@@ -14,6 +14,7 @@ mod login;
 mod mucs;
 mod notices;
 mod queues;
+mod rooms;
 mod send;
 mod serve;
 mod session;

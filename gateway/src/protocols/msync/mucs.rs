@@ -2,10 +2,10 @@
 
 use super::{
     frame::{CONFERENCE_DOMAIN, jid, user_jid},
-    items::Identity,
+    items::{Identity, Reader},
 };
 use meridian_types::{
-    Entry, MucId, Resource, UserName,
+    Entry, MucId, MucKind, Resource, UserName,
     content::last_message,
     msync::{
         Jid, MucBody,
@@ -16,18 +16,22 @@ use meridian_types::{
 use serde_json::{Value, json};
 
 /// What this reader is told; `None` when MSYNC has no words for it.
-pub(super) fn body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<MucBody> {
+pub(super) fn body(reader: Reader<'_>, entry: &Entry, notice: MucNotice) -> Option<MucBody> {
     let id = entry.conversation.muc()?;
-    let app = me.app.as_str();
+    let is_room = id.kind() == MucKind::Room;
+    let app = reader.app();
+    let is_me = |name: &UserName| reader.user() == Some(name);
+    let am_among = |people: &[UserName]| reader.user().is_some_and(|me| people.contains(me));
     let user = |name: &UserName| user_jid(app, name.as_str());
     if notice.parent.is_some() {
+        let Reader::Me(me) = reader else { return None };
         return thread_body(me, entry, notice);
     }
     let body = MucBody {
         muc_id: Some(jid(app, &id.to_string(), CONFERENCE_DOMAIN)),
         from: Some(user(&entry.sender)),
-        to: vec![user(&me.user)],
-        is_chatroom: Some(false),
+        to: vec![user(reader.user().unwrap_or(&entry.sender))],
+        is_chatroom: Some(is_room),
         muc_name: Some(notice.name),
         ..MucBody::default()
     };
@@ -52,14 +56,21 @@ pub(super) fn body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<Mu
         MucChange::Invited { .. } => says(Operation::Invite),
         MucChange::InvitationAccepted => says(Operation::InviteAccept),
         MucChange::InvitationDeclined { reason } => because(Operation::InviteDecline, reason),
-        MucChange::Joined { people, how, .. } if people.contains(&me.user) => match how {
+        // On the other devices of who came in.
+        MucChange::Joined { people, how: Joining::Joined, .. } if is_room && am_among(&people) => {
+            return None;
+        }
+        MucChange::Joined { people, how, .. } if am_among(&people) => match how {
             Joining::Accepted => says(Operation::ApplyAccept),
             _ => says(Operation::DirectJoined),
         },
-        MucChange::Joined { people, size, .. } => several(says(Operation::Presence), &people, size, user),
-        MucChange::Left { .. } if entry.sender == me.user => says(Operation::Leave),
+        MucChange::Joined { people, size, ext, .. } => {
+            let ext = Some(ext).filter(|ext| !ext.is_empty());
+            MucBody { ext, ..several(says(Operation::Presence), &people, size, user) }
+        }
+        MucChange::Left { .. } if is_me(&entry.sender) => says(Operation::Leave),
         MucChange::Left { size } => MucBody { muc_member_count: count(size), ..says(Operation::Absence) },
-        MucChange::Removed { people, .. } if people.contains(&me.user) => says(Operation::Kick),
+        MucChange::Removed { people, .. } if am_among(&people) => says(Operation::Kick),
         MucChange::Removed { people, size, .. } => several(says(Operation::Absence), &people, size, user),
         MucChange::Unblocked { user } => about(Operation::Allow, &user),
         MucChange::OwnerChanged { owner } => about(Operation::AssignOwner, &owner),
@@ -84,6 +95,17 @@ pub(super) fn body(me: &Identity, entry: &Entry, notice: MucNotice) -> Option<Mu
         MucChange::Enabled => says(Operation::AbleGroup),
         MucChange::Shielded { on: true } => says(Operation::Block),
         MucChange::Shielded { on: false } => says(Operation::Unblock),
+        MucChange::RoomAttributesSet { attributes, ext } => {
+            let keys: Vec<&String> = attributes.keys().collect();
+            let mut words = json!({ "result": { "successKeys": keys }, "properties": attributes });
+            if !ext.is_empty() {
+                words["ext"] = ext.into();
+            }
+            with(Operation::SetMetadata, words)
+        }
+        MucChange::RoomAttributesRemoved { keys } => {
+            with(Operation::DeleteMetadata, json!({ "result": { "successKeys": keys } }))
+        }
         MucChange::Attributes { user: name, attributes } => {
             let ext = json!({ "properties": attributes, "username": name.as_str() });
             // By the device the SDK knows whether it was this one.
@@ -185,7 +207,7 @@ fn count(size: u64) -> Option<i32> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use meridian_types::{AppKey, Audience, EntryKind, MessageId, Millis, MucId, Seq};
+    use meridian_types::{AppKey, Audience, EntryKind, MessageId, Millis, Seq};
 
     fn name(text: &str) -> UserName {
         UserName::parse(text).unwrap()
@@ -215,7 +237,7 @@ mod tests {
             ext: Bytes::new(),
             body: None,
         };
-        body(&me, &entry, MucNotice { name: "G".into(), parent: None, change }).unwrap()
+        body(Reader::Me(&me), &entry, MucNotice { name: "G".into(), parent: None, change }).unwrap()
     }
 
     fn told(operation: Operation, from: &str, to: &str) -> (Operation, String, Vec<String>) {
@@ -225,7 +247,7 @@ mod tests {
     #[test]
     fn the_one_concerned_and_the_others_read_different_things() {
         let people = || vec![name("bob")];
-        let joined = |how| MucChange::Joined { people: people(), how, size: 2 };
+        let joined = |how| MucChange::Joined { people: people(), how, size: 2, ext: String::new() };
         assert_eq!(read("bob", joined(Joining::Added)), told(Operation::DirectJoined, "alice", "bob"));
         assert_eq!(read("bob", joined(Joining::Accepted)), told(Operation::ApplyAccept, "alice", "bob"));
         assert_eq!(read("carol", joined(Joining::Added)), told(Operation::Presence, "bob", "carol"));
@@ -242,7 +264,8 @@ mod tests {
     #[test]
     fn several_are_listed_and_counted() {
         let people = vec![name("bob"), name("carol")];
-        let body = whole("dave", MucChange::Joined { people, how: Joining::Added, size: 4 });
+        let body =
+            whole("dave", MucChange::Joined { people, how: Joining::Added, size: 4, ext: String::new() });
         assert_eq!((body.members.len(), body.muc_member_count), (2, Some(4)));
     }
 

@@ -1,6 +1,6 @@
 //! Notices as MSYNC says them: roster items for contacts, MUC items for groups, JSON notifications for the rest.
 
-use super::{frame::user_jid, items::Identity, mucs};
+use super::{frame::user_jid, items::Reader, mucs};
 use meridian_types::{
     Entry, Notice, Resource,
     msync::{RosterBody, roster_body::Operation},
@@ -14,8 +14,14 @@ pub(super) const ROSTER: u64 = 3;
 pub(super) const NOTIFY: u64 = 5;
 
 /// Name space and payload of a notice for this reader; `None` when MSYNC has no words for it.
-pub(super) fn render(me: &Identity, entry: &Entry) -> Option<(u64, Vec<u8>)> {
-    match Notice::of(entry)? {
+pub(super) fn render(reader: Reader<'_>, entry: &Entry) -> Option<(u64, Vec<u8>)> {
+    let notice = match Notice::of(entry)? {
+        Notice::Muc(notice) => return Some((MUC, mucs::body(reader, entry, notice)?.encode_to_vec())),
+        notice => notice,
+    };
+    // Nothing else is the same for all.
+    let Reader::Me(me) = reader else { return None };
+    match notice {
         Notice::Contact { change, reason } => {
             let operation = roster_operation(change, entry.sender == me.user)?;
             let jid = |name: &str| user_jid(me.app.as_str(), name);
@@ -48,7 +54,6 @@ pub(super) fn render(me: &Identity, entry: &Entry) -> Option<(u64, Vec<u8>)> {
             }
             Some((NOTIFY, notification(&json!({ "type": "user_notification_mute", "values": [value] }))))
         }
-        Notice::Muc(notice) => Some((MUC, mucs::body(me, entry, notice)?.encode_to_vec())),
         Notice::Thread(notice) => Some(match mucs::thread(me, entry, &notice)? {
             Ok(body) => (MUC, body.encode_to_vec()),
             Err(words) => (NOTIFY, notification(&words)),
@@ -81,6 +86,7 @@ fn notification(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocols::msync::items::Identity;
     use bytes::Bytes;
     use meridian_types::{
         AppKey, Audience, ConversationKey, EntryKind, MessageId, Millis, Seq, UserName,
@@ -114,7 +120,7 @@ mod tests {
 
     fn roster(reader: &str, change: ContactChange) -> (i32, String) {
         let entry = entry(&Notice::Contact { change, reason: String::new() });
-        let (space, payload) = render(&me(reader), &entry).unwrap();
+        let (space, payload) = render(Reader::Me(&me(reader)), &entry).unwrap();
         assert_eq!(space, ROSTER);
         let body = RosterBody::decode(&payload[..]).unwrap();
         assert_eq!(body.to[0].name(), reader);
@@ -136,7 +142,7 @@ mod tests {
     #[test]
     fn notifications_are_compact_json() {
         let text = |reader: &str, notice: Notice| {
-            let (space, payload) = render(&me(reader), &entry(&notice)).unwrap();
+            let (space, payload) = render(Reader::Me(&me(reader)), &entry(&notice)).unwrap();
             assert_eq!(space, NOTIFY);
             String::from_utf8(payload).unwrap()
         };

@@ -1,20 +1,22 @@
 //! Sending: an item becomes a submission, and what the core says becomes a status that the SDKs know.
 
-use super::frame::{CONFERENCE_DOMAIN, ok, status, sync};
+use super::rooms::{self, room_request};
+use super::{
+    frame::{CONFERENCE_DOMAIN, ok, status, sync},
+    items::Identity,
+};
 use bytes::Bytes;
-use meridian_link::{RouteTo, SendError, Sent, Submission};
-use meridian_types::msync::{CommSyncDl, Meta, MucBody, Status, meta::NameSpace, meta::RouteType};
+use meridian_link::{RoomRequest, RouteTo, SendError, Sent, Standing, Submission};
+use meridian_types::msync::{CommSyncDl, Meta, Status, meta::NameSpace, meta::RouteType};
 use prost::Message;
 
 /// Bytes of `Meta.ext` that are passed on.
 const EXT_LIMIT: usize = 8 * 1024;
-/// Characters of a client's name that are told back to it.
-const ECHO_LIMIT: usize = 128;
-
 /// What a client's item asks for.
 #[derive(Debug)]
 pub(super) enum Request {
     Submit(Box<Submission>),
+    Room(RoomRequest),
     Refuse(Outcome),
     /// Needs no answer: a statistics ping.
     Nothing,
@@ -25,10 +27,11 @@ pub(super) enum Request {
 pub(super) enum Outcome {
     Sent(Sent),
     Refused(Status),
+    Room(RoomRequest, Standing),
 }
 
 impl Outcome {
-    fn refused(code: i32, reason: &str) -> Self {
+    pub(super) fn refused(code: i32, reason: &str) -> Self {
         Self::Refused(status(code, Some(reason)))
     }
 }
@@ -80,7 +83,7 @@ pub(super) fn request(meta: Meta) -> Request {
     match NameSpace::try_from(meta.ns.unwrap_or_default()) {
         Ok(NameSpace::Statistic) => Request::Nothing,
         Ok(NameSpace::Chat) => submission(meta),
-        Ok(NameSpace::Muc) => Request::Refuse(refuse_muc(meta.payload.unwrap_or_default())),
+        Ok(NameSpace::Muc) => room_request(meta.payload.unwrap_or_default()),
         _ => Request::Refuse(Outcome::refused(1, "namespace is not supported")),
     }
 }
@@ -111,15 +114,8 @@ fn submission(meta: Meta) -> Request {
     }))
 }
 
-/// There are no rooms yet, so none of them exists.
-fn refuse_muc(body: Bytes) -> Outcome {
-    let name = MucBody::decode(body).ok().and_then(|body| body.muc_id?.name);
-    let name: String = name.unwrap_or_default().chars().take(ECHO_LIMIT).collect();
-    Outcome::refused(1, &format!("grpID {name} does not exist!"))
-}
-
 /// The answer frame to a send.
-pub(super) fn answer(client_id: u64, outcome: Outcome) -> Bytes {
+pub(super) fn answer(me: &Identity, client_id: u64, outcome: Outcome) -> Bytes {
     let answer = CommSyncDl { meta_id: Some(client_id), ..CommSyncDl::default() };
     sync(&match outcome {
         Outcome::Sent(sent) => CommSyncDl {
@@ -129,6 +125,10 @@ pub(super) fn answer(client_id: u64, outcome: Outcome) -> Bytes {
             metas: sent.notice.into_iter().map(notice).collect(),
             ..answer
         },
+        Outcome::Room(request, standing) => {
+            let (at, metas) = rooms::answer(me, &request, &standing);
+            CommSyncDl { status: Some(ok()), timestamp: Some(at), metas, ..answer }
+        }
         Outcome::Refused(status) => CommSyncDl { status: Some(status), ..answer },
     })
 }
@@ -143,14 +143,20 @@ mod tests {
     use super::*;
     use crate::protocols::msync::{frame::user_jid, tests_hex::hex};
     use meridian_types::{
-        MessageId, Millis,
+        AppKey, MessageId, Millis, UserName,
+        msync::MucBody,
         msync::{Jid, KeyValue, MSync, key_value::Value},
     };
+
+    fn me() -> Identity {
+        let (app, user) = (AppKey::parse("org#app").unwrap(), UserName::parse("alice").unwrap());
+        Identity { app, user, attached_at: Millis(0) }
+    }
 
     fn reason(outcome: &Outcome) -> (i32, &str) {
         match outcome {
             Outcome::Refused(status) => (status.error_code.unwrap(), status.reason()),
-            Outcome::Sent(_) => panic!("not refused"),
+            _ => panic!("not refused"),
         }
     }
 
@@ -162,7 +168,7 @@ mod tests {
             notice: None,
         };
         assert_eq!(
-            answer(530_407_262_294, Outcome::Sent(sent)),
+            answer(&me(), 530_407_262_294, Outcome::Sent(sent)),
             hex("0800 4000 4a1c 0a020800 10d690f2f5b70f 188180c0aba4a096901a 40d7c8c0aca034")
         );
     }
@@ -171,7 +177,7 @@ mod tests {
     fn the_answer_to_an_edit_carries_its_notice() {
         let sent =
             Sent { message_id: MessageId(1), at: Millis(2), notice: Some(r#"{"edit_msg":{}}"#.into()) };
-        let envelope = MSync::decode(answer(3, Outcome::Sent(sent))).unwrap();
+        let envelope = MSync::decode(answer(&me(), 3, Outcome::Sent(sent))).unwrap();
         let answer = CommSyncDl::decode(envelope.payload.unwrap()).unwrap();
         assert_eq!(answer.metas.len(), 1);
         assert_eq!(answer.metas[0].ns, Some(5));

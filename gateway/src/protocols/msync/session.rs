@@ -4,6 +4,7 @@
 //! what it polls: answers to sends, and one pull (or list) at a time, so that a slow pull never delays an answer.
 
 mod delivery;
+mod room_news;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +16,13 @@ use super::{
     keys::Keys,
     kick::forced_logout,
     queues::Queues,
+    rooms,
     send::{self, Outcome, Request},
 };
 use crate::{
     config::GatewayConfig,
     drain::Drain,
+    protocols::rooms::Rooms,
     pulse::{Beat, Pulse},
     websocket::Socket,
 };
@@ -27,7 +30,7 @@ use bytes::Bytes;
 use delivery::{Granted, Wish};
 use futures_util::{FutureExt, future::BoxFuture};
 use meridian_link::{Attached, CloseReason, Events, Session as Link, SessionEvent};
-use meridian_types::{Millis, msync::Meta};
+use meridian_types::{Millis, Resource, msync::Meta};
 use std::{
     collections::VecDeque,
     convert::Infallible,
@@ -70,6 +73,8 @@ pub(super) struct Session<S> {
     keys: Keys,
     queues: Queues,
     answers: Answers,
+    rooms: Rooms,
+    device: Resource,
     /// What the core will be asked for, in order; one request is under way at a time.
     wishes: VecDeque<Wish>,
     under_way: Option<BoxFuture<'static, Granted>>,
@@ -107,6 +112,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             drain,
             queues: Queues::default(),
             answers: Answers::default(),
+            rooms: Rooms::default(),
+            device: attached.resource,
             wishes: VecDeque::new(),
             under_way: None,
             synced: false,
@@ -195,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             Step::Closed(None) => Err(End::CoreGone),
             Step::Event(None) => Err(self.why_closed().await),
             Step::Drain => Err(End::Draining),
-            Step::Answer(client_id, outcome) => self.feed("answer", send::answer(client_id, outcome)).await,
+            Step::Answer(client_id, outcome) => self.answer(client_id, outcome).await,
             Step::Granted(granted) => {
                 self.under_way = None;
                 self.granted(granted).await?;
@@ -228,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn settle_answers(&mut self) -> Result<(), End> {
         while self.answers.len() > 0 {
             let (client_id, outcome) = self.answers.next().await;
-            self.feed("answer", send::answer(client_id, outcome)).await?;
+            self.answer(client_id, outcome).await?;
         }
         Ok(())
     }
@@ -262,6 +269,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 let deadline = Instant::now() + self.config.answer_timeout;
                 self.answers.wait(client_id, self.link.send(*submission), deadline);
             }
+            Request::Room(request) => {
+                let deadline = Instant::now() + self.config.answer_timeout;
+                let (link, me) = (self.link.clone(), self.me.clone());
+                let asked = async move {
+                    let asked = link.room(request.clone()).await;
+                    rooms::outcome(&me, request, asked)
+                };
+                self.answers.ask(client_id, Box::pin(asked), deadline);
+            }
             Request::Refuse(outcome) => self.answers.decide(client_id, outcome, Instant::now()),
             Request::Nothing => {}
         }
@@ -286,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
             }
         }
         while let Some((client_id, outcome)) = self.answers.expired(now) {
-            self.feed("answer", send::answer(client_id, outcome)).await?;
+            self.answer(client_id, outcome).await?;
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;

@@ -1,13 +1,13 @@
 //! What a client's frames do.
 
-use super::{End, Session, clock};
+use super::{Answer, End, Session, clock};
 use crate::protocols::json::{
     body::{self, About},
     event::error,
-    frame::{Chat, ClientFrame, Id, ReceiptKind},
+    frame::{Chat, ClientFrame, Join, Leave, ReceiptKind},
 };
 use bytes::Bytes;
-use meridian_link::{RouteTo, SendError, Submission};
+use meridian_link::{RoomRequest, RouteTo, SendError, Submission};
 use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -32,7 +32,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     (None, true) => RouteTo::OnlineOnly,
                     (None, false) => RouteTo::Everyone,
                 };
-                self.submit(send.id, send.to, send.chat, body, (route, send.to_device));
+                let ext = match (send.chat, send.priority) {
+                    (Chat::Room, Some(priority)) => priority.ext(false),
+                    _ => Bytes::new(),
+                };
+                let submission = submission(send.id.0, send.to, send.chat, body, (route, send.to_device));
+                self.submit(Submission { ext, ..submission });
                 Ok(())
             }
             ClientFrame::Edit(edit) => {
@@ -43,13 +48,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 let about = About::Edit(edit.message.0);
                 let parties = (&self.me, edit.chat, edit.to.as_str());
                 let body = body::encode(about, parties, Some(content), edit.ext.as_ref());
-                self.submit(edit.id, edit.to, edit.chat, body, (RouteTo::Everyone, None));
+                self.submit(submission(edit.id.0, edit.to, edit.chat, body, (RouteTo::Everyone, None)));
                 Ok(())
             }
             ClientFrame::Recall(recall) => {
                 let parties = (&self.me, recall.chat, recall.to.as_str());
                 let body = body::encode(About::Recall(recall.message.0), parties, None, None);
-                self.submit(recall.id, recall.to, recall.chat, body, (RouteTo::Everyone, None));
+                self.submit(submission(recall.id.0, recall.to, recall.chat, body, (RouteTo::Everyone, None)));
                 Ok(())
             }
             ClientFrame::Receipt(receipt) => {
@@ -64,7 +69,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 };
                 let parties = (&self.me, receipt.chat, receipt.to.as_str());
                 let body = body::encode(about, parties, None, None);
-                self.submit(receipt.id, receipt.to, receipt.chat, body, (RouteTo::Everyone, None));
+                self.submit(submission(
+                    receipt.id.0,
+                    receipt.to,
+                    receipt.chat,
+                    body,
+                    (RouteTo::Everyone, None),
+                ));
                 Ok(())
             }
             ClientFrame::Typing(typing) => {
@@ -96,6 +107,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 }
                 self.tell(&pong).await
             }
+            ClientFrame::Join(Join { id, room, ext, leave_others }) => {
+                let join = |room| RoomRequest::Join { room, ext, leave_others };
+                self.ask_room(id, &room, join).await
+            }
+            ClientFrame::Leave(Leave { id, room }) => {
+                self.ask_room(id, &room, |room| RoomRequest::Leave { room }).await
+            }
             ClientFrame::Later(what, id) => {
                 let text = format!("{what} is not served yet");
                 self.tell(&error(id.map(|id| id.0), "not_supported", &text)).await
@@ -105,15 +123,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         }
     }
 
-    fn submit(&mut self, id: Id, to: String, chat: Chat, body: Bytes, how: (RouteTo, Option<String>)) {
-        let pending = self.link.send(submission(id.0, to, chat, body, how));
+    fn submit(&mut self, submission: Submission) {
+        let id = submission.client_id;
+        let pending = self.link.send(submission);
         let limit = self.config.answer_timeout;
         self.answers.push(Box::pin(async move {
             // The core went away, or is slow; the client may send again, with the same id.
             let answer = timeout(limit, pending)
                 .await
                 .map_or(Err(SendError::Busy), |answer| answer.unwrap_or(Err(SendError::Busy)));
-            (id.0, answer)
+            Answer::Sent(id, answer)
         }));
     }
 }

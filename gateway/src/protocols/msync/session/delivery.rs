@@ -3,7 +3,7 @@
 use super::{End, Session, now};
 use crate::protocols::msync::{
     frame,
-    items::{Cursor, QueueName, conversation_of, delivery, queue_name},
+    items::{Cursor, QueueName, Reader, conversation_of, delivery, queue_name},
     queues::{Answer, Live},
 };
 use futures_util::future::BoxFuture;
@@ -38,12 +38,15 @@ pub(super) enum Wish {
     Pull(ConversationKey),
     /// The client was told of it, and does not pull.
     Offer(ConversationKey),
+    /// Something was missed of rooms.
+    Rooms,
 }
 
 /// What the core has answered.
 pub(super) enum Granted {
     Unread { asked: bool, list: Result<Vec<Unread>, LinkError> },
     Pulled { conversation: ConversationKey, asked: bool, after: Position, batch: Result<Batch, LinkError> },
+    Room { room: ConversationKey, batch: Result<Batch, LinkError> },
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
@@ -107,6 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     Answer::Drained => self.answer_drained(&conversation).await?,
                     Answer::After(after) => self.under_way = Some(self.ask(conversation, true, after)),
                 },
+                Wish::Rooms => {
+                    if let Some((room, after)) = self.rooms.behind() {
+                        self.under_way = Some(self.ask_room(room, after));
+                    }
+                }
                 Wish::Offer(conversation) => {
                     if let Some(after) = self.queues.offer(&conversation) {
                         self.under_way = Some(self.ask(conversation, false, after));
@@ -146,6 +154,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         })
     }
 
+    fn ask_room(&self, room: ConversationKey, after: Position) -> BoxFuture<'static, Granted> {
+        let (link, limit) = (self.link.clone(), self.config.pull_timeout);
+        let request = PullRequest {
+            conversation: room.clone(),
+            after,
+            max_entries: self.config.batch_entries,
+            max_bytes: self.config.batch_bytes,
+        };
+        Box::pin(async move {
+            let batch = timeout(limit, link.pull(request)).await.unwrap_or(Err(LinkError::Busy));
+            Granted::Room { room, batch }
+        })
+    }
+
     pub(super) async fn granted(&mut self, granted: Granted) -> Result<(), End> {
         match granted {
             Granted::Unread { asked, list: Ok(list) } => self.listed(asked, list).await,
@@ -154,6 +176,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                 self.retry_later();
                 // An UNREAD is always answered; the notices come when the list does.
                 if asked { self.answer_unread(std::iter::empty()).await } else { Ok(()) }
+            }
+            Granted::Room { room, batch } => {
+                if batch.is_ok() {
+                    self.wishes.push_back(Wish::Rooms);
+                }
+                self.read_room(&room, batch).await
             }
             Granted::Pulled { conversation, asked, after, batch: Ok(batch) } => {
                 self.pulled(conversation, asked, after, batch).await
@@ -254,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     ) -> Result<(), End> {
         let key = self.keys.next();
         self.queues.pushed(conversation, key, position);
-        let frame = delivery(&self.me, queue, entries, Cursor::Key(key));
+        let frame = delivery(Reader::Me(&self.me), queue, entries, Cursor::Key(key));
         self.feed("delivery", frame).await
     }
 
@@ -284,13 +312,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
                     (Live::Push, None) | (Live::Later, _) => self.wake(conversation).await,
                 }
             }
+            SessionEvent::Room(news) => self.room_news(&news).await,
             SessionEvent::Transient(entry) => {
+                self.note_alone(&entry);
                 let Some(queue) = queue_name(&self.me, &entry.conversation) else { return Ok(()) };
-                let frame = delivery(&self.me, &queue, [&*entry].into_iter(), Cursor::Last);
+                let frame = delivery(Reader::Me(&self.me), &queue, [&*entry].into_iter(), Cursor::Last);
                 self.feed("delivery", frame).await
             }
             SessionEvent::Lagged => {
                 metrics::counter!("gateway_lagged_total").increment(1);
+                self.rooms.miss();
                 self.resync().await
             }
         }
@@ -300,6 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     async fn resync(&mut self) -> Result<(), End> {
         self.synced = false;
         self.wishes.push_back(Wish::Resync);
+        self.wishes.push_back(Wish::Rooms);
         self.ask_next().await
     }
 
@@ -323,10 +355,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
         for conversation in self.queues.owed() {
             self.wake(&conversation).await?;
         }
-        Ok(())
+        self.wishes.push_back(Wish::Rooms);
+        self.ask_next().await
     }
 
-    fn retry_later(&mut self) {
+    pub(super) fn retry_later(&mut self) {
         let at = Instant::now() + self.config.retry_delay;
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }

@@ -5,7 +5,8 @@ use crate::drain::{DrainSwitch, drain};
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use meridian_link::{
-    Batch, EventSender, LinkError, PendingSend, PullRequest, Submission, Unread, event_queue,
+    Batch, EventSender, LinkError, PendingSend, PullRequest, RoomError, RoomRequest, Standing, Submission,
+    Unread, event_queue,
 };
 use meridian_types::{
     AppKey, ConversationKey, Position, Resource, UserName,
@@ -33,6 +34,10 @@ impl Link for Silent {
     }
 
     async fn pull(&self, _: PullRequest) -> Result<Batch, LinkError> {
+        pending().await
+    }
+
+    async fn room(&self, _: RoomRequest) -> Result<Standing, RoomError> {
         pending().await
     }
 
