@@ -186,6 +186,8 @@ pub struct CoreConfig {
     pub position_flush_ms: u64,
     /// Passwords hashed at the same time.
     pub password_workers: usize,
+    /// Between two looks for people who have left their rooms without a word, in milliseconds.
+    pub room_sweep_ms: u64,
 }
 
 /// The embedded store.
@@ -286,7 +288,7 @@ impl Default for GatewayConfig {
 
 impl Default for CoreConfig {
     fn default() -> Self {
-        Self { writer_queue: 4096, position_flush_ms: 1000, password_workers: 2 }
+        Self { writer_queue: 4096, position_flush_ms: 1000, password_workers: 2, room_sweep_ms: 30_000 }
     }
 }
 
@@ -416,6 +418,7 @@ impl Config {
         within("core.writer_queue", self.core.writer_queue as u64, 1, 1_000_000)?;
         within("core.position_flush_ms", self.core.position_flush_ms, 10, 60_000)?;
         within("core.password_workers", self.core.password_workers as u64, 1, 256)?;
+        within("core.room_sweep_ms", self.core.room_sweep_ms, 10, 3_600_000)?;
         within("cluster.lease_ms", self.cluster.lease_ms, 500, 60_000)?;
         within("sqlite.read_connections", self.sqlite.read_connections.into(), 1, 64)
     }

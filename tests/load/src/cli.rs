@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::{group, idle, journal, lists, open, report, storm, throughput, uplink::STAMP_LENGTH};
+use crate::{
+    group, idle, journal, lists, model, open, report, room, storm, throughput, uplink::STAMP_LENGTH,
+};
 use clap::{Parser, Subcommand};
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -99,6 +101,10 @@ enum Command {
     Lists(lists::Lists),
     /// A group of 10 and a large one: messages, pages of members, coming and going.
     Group(group::Group),
+    /// A room of many sockets.
+    Room(room::Room),
+    /// A room of a million, by arithmetic.
+    Model(model::Model),
     /// Send until the server goes away, and write down everything that was acknowledged.
     Journal(journal::Journal),
     /// Check that everything written down is there, once and in order.
@@ -125,6 +131,8 @@ async fn execute(cli: &Cli) -> anyhow::Result<Vec<String>> {
         Command::Storm(args) => storm::run(target, common, args).await,
         Command::Lists(args) => lists::run(target, common, args).await,
         Command::Group(args) => group::run(target, common, args).await,
+        Command::Room(args) => room::run(target, common, args).await,
+        Command::Model(args) => Ok(model::run(args)),
         Command::Journal(args) => journal::run(target, args).await,
         Command::Verify(args) => journal::verify(target, args).await,
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use meridian_types::msync::{
-    CommSyncUl, Jid, MSync, MessageBody, Meta, Provision, m_sync::Command, message_body::Content,
-    meta::NameSpace, provision::OsType,
+    CommSyncUl, Jid, MSync, MessageBody, Meta, MucBody, Provision, m_sync::Command, message_body::Content,
+    meta::NameSpace, muc_body::Operation, provision::OsType,
 };
 use prost::{
     Message,
@@ -68,6 +68,26 @@ pub(crate) fn login(app_key: &str, user: &str, token: &str, resource: &str) -> B
     }
     .encode_to_vec()
     .into()
+}
+
+/// Comes into a room, as the SDK does.
+pub(crate) fn join_room(app_key: &str, user: &str, room: &str) -> Bytes {
+    let conference = Jid { domain: Some("conference.easemob.com".to_owned()), ..user_jid(app_key, room) };
+    let body = MucBody {
+        muc_id: Some(conference),
+        operation: Some(Operation::Join as i32),
+        from: Some(Jid { name: Some(user.to_owned()), ..Jid::default() }),
+        is_chatroom: Some(true),
+        ..MucBody::default()
+    };
+    let meta = Meta {
+        id: Some(1),
+        from: Some(user_jid(app_key, user)),
+        ns: Some(NameSpace::Muc as i32),
+        payload: Some(body.encode_to_vec().into()),
+        ..Meta::default()
+    };
+    envelope(Command::Sync, &CommSyncUl { meta: Some(meta), ..CommSyncUl::default() }).into()
 }
 
 pub(crate) fn unread() -> Bytes {

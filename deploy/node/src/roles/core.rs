@@ -92,6 +92,7 @@ fn chat_config(config: &Config) -> ChatConfig {
         writer_queue: config.core.writer_queue,
         position_flush_ms: config.core.position_flush_ms,
         password_workers: config.core.password_workers,
+        room_sweep_ms: config.core.room_sweep_ms,
         ..ChatConfig::default()
     }
 }
