@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Cores } = require('./lib/cores');
-const { Server } = require('./lib/server');
+const { Server, SUITE } = require('./lib/server');
 
 const files = (folder) => fs.readdirSync(path.join(__dirname, folder))
   .filter((name) => name.endsWith('.test.js')).sort().map((name) => path.join(folder, name));
@@ -22,7 +22,7 @@ function runTests(paths, concurrency, environment = {}) {
 
 /** The same cases, each client and call on another edge than the one before. */
 async function overEdgesAndCores(note) {
-  const cores = await Cores.start();
+  const cores = await Cores.start({ env: SUITE });
   note('cases over two edges and two cores', await runTests(files('cases').filter((name) => !OWN_SERVERS.includes(path.basename(name))), 3, { E2E_SERVER: cores.shared }));
   for (const server of [...cores.edges, ...cores.servers]) {
     const { code, signal } = await server.stop();
@@ -43,7 +43,7 @@ async function main() {
     if (!held) failures.push(what);
   };
 
-  const server = await Server.start({ name: 'suite' });
+  const server = await Server.start({ name: 'suite', env: SUITE });
   const { listen, admin, dataDir, logPath } = server;
   const shared = JSON.stringify({ listen, admin, dataDir, logPath });
   note('cases', await runTests(files('cases'), 3, { E2E_SERVER: shared }));

@@ -134,6 +134,7 @@ const EVENTS = [
   'onChannelMessage', 'onModifiedMessage', 'onStatisticMessage', 'onTokenWillExpire', 'onTokenExpired',
   'onOfflineMessageSyncStart', 'onOfflineMessageSyncFinish', 'onMultiDeviceEvent', 'onContactInvited', 'onContactDeleted',
   'onContactAdded', 'onContactRefuse', 'onContactAgreed', 'onPresenceStatusChange', 'onGroupEvent',
+  'onChatroomEvent',
   'onChatThreadChange',
 ];
 

@@ -168,11 +168,14 @@ class Server {
 
 let own;
 
+/** Who has left a room without a word is found out soon. */
+const SUITE = { MERIDIAN_CORE_ROOM_SWEEP_MS: '200' };
+
 /** The suite's server when the runner started one, else one of this test file. */
 async function theServer() {
   if (own) return own;
   if (process.env.E2E_SERVER) own = Server.attach(JSON.parse(process.env.E2E_SERVER));
-  else own = await Server.start();
+  else own = await Server.start({ env: SUITE });
   return own;
 }
 
@@ -185,4 +188,4 @@ async function releaseServer() {
   own = undefined;
 }
 
-module.exports = { Server, theServer, releaseServer, temporaryFolder, cleanEnvironment, BINARY, ROOT };
+module.exports = { Server, SUITE, theServer, releaseServer, temporaryFolder, cleanEnvironment, BINARY, ROOT };
