@@ -149,7 +149,7 @@ impl ApiError {
             MucError::JoinedLimit { user, .. } => Self::forbidden(format!(
                 "can not join this group, reason: user {user} has joined too many groups/chatroom!"
             )),
-            MucError::GroupLimit { .. } => {
+            MucError::GroupLimit { .. } | MucError::RoomLimit { .. } => {
                 Self::forbidden("this appKey has create too many groups/chatrooms!")
             }
             MucError::ThreadLimit { .. } => Self::forbidden("this appKey has create too many threads!"),
@@ -166,6 +166,20 @@ impl ApiError {
             }
             _ => Self::forbidden(error.to_string()),
         }
+    }
+
+    /// Errors about a room: as about a group, but for one.
+    pub(crate) fn from_room(error: &MucError, id: &str, by_user: bool) -> Self {
+        let answer = Self::from_group(error, id, by_user);
+        match error {
+            MucError::AlreadyMember { .. } => Self::illegal_argument(answer.description),
+            _ => answer,
+        }
+    }
+
+    /// The client SDK goes by the number.
+    pub(crate) fn not_in_room(user: &UserName) -> Self {
+        Self::illegal_argument(format!("user {user} is not in the chatroom")).with_code(60011)
     }
 
     /// The client SDK looks for the words. The first names say enough.

@@ -16,6 +16,7 @@ mod openapi;
 mod people;
 mod query;
 mod rate;
+mod rooms;
 mod router;
 mod service;
 mod threads;

@@ -27,6 +27,10 @@ const fn per_minute(calls: u32) -> Rate {
     Rate { calls, window: Duration::from_secs(60) }
 }
 
+const fn per_day(calls: u32) -> Rate {
+    Rate { calls, window: Duration::from_secs(24 * 60 * 60) }
+}
+
 const DEFAULT: Rate = per_second(100);
 
 /// The documented groups. A message to several targets counts once for each.
@@ -34,6 +38,7 @@ const GROUPS: &[(&str, Rate)] = &[
     ("batch-status", per_second(50)),
     ("blocks", per_second(50)),
     ("broadcast", per_minute(10)),
+    ("broadcast-day", per_day(100)),
     ("history", per_minute(10)),
     ("joined-groups", per_second(50)),
     ("joined-rooms", per_second(50)),
@@ -229,6 +234,16 @@ mod tests {
         let now = Instant::now();
         assert!((0..10).all(|_| take(&limits, 1, group, 600, now)));
         assert!(!take(&limits, 1, group, 600, now));
+    }
+
+    #[test]
+    fn a_day_has_so_many_broadcasts() {
+        let limits = RateLimits::new(10);
+        let group = Group::named("broadcast-day").unwrap();
+        let start = Instant::now();
+        assert!((0..100).all(|_| take(&limits, 1, group, 1, start)));
+        assert!(!take(&limits, 1, group, 1, start + Duration::from_secs(60)));
+        assert!(take(&limits, 1, group, 1, start + Duration::from_secs(24 * 60 * 60)));
     }
 
     #[test]

@@ -13,10 +13,10 @@ use meridian_chat::{ChatError, Consent, MucError, NewGroup};
 use meridian_types::{MucId, UserName};
 use serde_json::{Value, json};
 
-pub(super) const NAME: usize = 128;
-pub(super) const DESCRIPTION: usize = 512;
-pub(super) const CUSTOM: usize = 1024;
-pub(super) const AVATAR: usize = 1024;
+pub(crate) const NAME: usize = 128;
+pub(crate) const DESCRIPTION: usize = 512;
+pub(crate) const CUSTOM: usize = 1024;
+pub(crate) const AVATAR: usize = 1024;
 const MEMBERS: usize = 100;
 const MAX_USERS: u64 = 200;
 
@@ -84,7 +84,7 @@ fn chosen(text: &str) -> Result<MucId, ApiError> {
     MucId::parse(text).ok_or_else(|| ApiError::illegal_argument("groupid is not legal"))
 }
 
-fn members(fields: &Fields) -> Result<Vec<UserName>, ApiError> {
+pub(crate) fn members(fields: &Fields) -> Result<Vec<UserName>, ApiError> {
     match fields.get("members") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(list)) if list.is_empty() => Ok(Vec::new()),

@@ -1,6 +1,6 @@
 //! What a group is, and lists of groups.
 
-use super::{asker, failure};
+use super::{asker, failure, named};
 use crate::{
     call::Call, envelope::Envelope, error::ApiError, handlers::Answer, people::number, service::Body,
 };
@@ -20,14 +20,15 @@ const PAGES: usize = 1_000_000;
 
 /// `GET /chatgroups/{group}`: one, or several with commas.
 pub(crate) async fn get(call: Call, _body: Body) -> Answer {
-    let texts: Vec<&str> = call.param("group").split(',').map(str::trim).collect();
+    let (texts, kind) = named(&call);
+    let texts: Vec<&str> = texts.split(',').map(str::trim).collect();
     if texts.len() > DETAILS {
-        return Err(ApiError::illegal_argument(format!("at most {DETAILS} groups can be asked for")));
+        return Err(ApiError::illegal_argument(format!("at most {DETAILS} can be asked for")));
     }
     let members = AFFILIATIONS.min(ALL_AFFILIATIONS / texts.len());
     let mut data = Vec::with_capacity(texts.len());
     for text in &texts {
-        let id = MucId::parse(text).filter(|id| id.kind() == MucKind::Group);
+        let id = MucId::parse(text).filter(|id| id.kind() == kind);
         let found = match id {
             Some(id) => match call.state.chat.group(&call.app, id, asker(&call)).await {
                 Ok(group) => Some(group),
@@ -43,7 +44,8 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
         }
     }
     let count = data.len();
-    Ok(Envelope::full(&call, "/chatgroups").data(data).count(count).into_response())
+    let path = if kind == MucKind::Room { "/chatrooms" } else { "/chatgroups" };
+    Ok(Envelope::full(&call, path).data(data).count(count).into_response())
 }
 
 async fn detail(call: &Call, group: GroupEntry, members: usize) -> Result<Value, ApiError> {
@@ -54,7 +56,6 @@ async fn detail(call: &Call, group: GroupEntry, members: usize) -> Result<Value,
     };
     let mut detail = json!({
         "id": id.to_string(),
-        "groupid": id.to_string(),
         "name": info.name,
         "description": info.description,
         "membersonly": info.approval,
@@ -72,6 +73,9 @@ async fn detail(call: &Call, group: GroupEntry, members: usize) -> Result<Value,
         "affiliations_count": group.size,
         "affiliations": affiliations,
     });
+    if id.kind() == MucKind::Group {
+        detail["groupid"] = id.to_string().into();
+    }
     if let Some(permission) = permission(group.role) {
         detail["permission"] = permission.into();
     }
@@ -175,7 +179,7 @@ pub(crate) async fn public(call: Call, _body: Body) -> Answer {
 }
 
 /// A page that is counted from `first`.
-pub(super) fn page(
+pub(crate) fn page(
     call: &Call,
     first: usize,
     default: usize,
@@ -249,9 +253,4 @@ pub(crate) async fn joined_count(call: Call, _body: Body) -> Answer {
     let user = call.path_user().await?;
     let count = call.state.chat.joined_group_count(&call.app, &user.username).await?;
     Ok(Envelope::full(&call, "/chatgroups/user").data(count).into_response())
-}
-
-/// The page of a list of members.
-pub(super) fn member_page(call: &Call) -> Result<(usize, usize), ApiError> {
-    page(call, 1, 10, PAGE)
 }

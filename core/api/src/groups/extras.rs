@@ -1,6 +1,8 @@
 //! Announcement, attributes of members, and who has read a message.
 
-use super::{Fields, act_on_one, actor, asker, failure, group_id, limited, seen_by_member, seen_inside};
+use super::{
+    Fields, act_on_one, actor, answer, asker, failure, group_id, limited, seen_by_member, seen_inside,
+};
 use crate::{
     body_reader::{self, LIST, SMALL},
     call::Call,
@@ -31,7 +33,7 @@ pub(crate) async fn announcement(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     let group = seen_inside(&call, id).await?;
     let data = json!({ "announcement": group.info.announcement });
-    Ok(Envelope::full(&call, &format!("/chatgroups/{id}/announcement")).data(data).into_response())
+    Ok(answer(&call, id, "announcement").data(data).into_response())
 }
 
 /// `POST /chatgroups/{group}/announcement`
@@ -42,7 +44,7 @@ pub(crate) async fn announce(call: Call, body: Body) -> Answer {
     let id = group_id(&call)?;
     act_on_one(&call, id, GroupAction::Announce(text.to_owned())).await?;
     let data = json!({ "id": id.to_string(), "result": true });
-    Ok(Envelope::full(&call, &format!("/chatgroups/{id}/announcement")).data(data).into_response())
+    Ok(answer(&call, id, "announcement").data(data).into_response())
 }
 
 fn user(call: &Call, name: &str) -> Result<UserName, ApiError> {
@@ -170,5 +172,5 @@ pub(crate) async fn readers(call: Call, _body: Body) -> Answer {
         "total": total,
         "userlist": users,
     });
-    Ok(Envelope::full(&call, &format!("/chatgroups/{id}/acks")).data(data).into_response())
+    Ok(answer(&call, id, "acks").data(data).into_response())
 }

@@ -1,9 +1,8 @@
 //! The files that a group shares.
 
-use super::{act_on_one, asker, details::page, failure, group_id, seen_by_member};
+use super::{act_on_one, answer, asker, details::page, failure, group_id, path, seen_by_member};
 use crate::{
     call::Call,
-    envelope::Envelope,
     error::ApiError,
     files::{download, upload},
     handlers::Answer,
@@ -11,13 +10,13 @@ use crate::{
 };
 use http::header;
 use meridian_chat::{GroupAction, GroupFile, MucError};
-use meridian_types::{Millis, MucId};
+use meridian_types::{Millis, MucId, MucKind};
 use serde_json::{Value, json};
 
 const PAGE: usize = 1000;
 
-fn path(id: MucId) -> String {
-    format!("/chatgroups/{id}/share_files")
+fn id_name(id: MucId) -> &'static str {
+    if id.kind() == MucKind::Room { "id" } else { "group_id" }
 }
 
 fn entity(call: &Call, id: MucId, file: &GroupFile) -> Value {
@@ -34,8 +33,8 @@ fn entity(call: &Call, id: MucId, file: &GroupFile) -> Value {
         "file_owner": file.owner.as_str(),
         "file_size": file.size,
         "created": file.created.0,
-        "group_id": id.to_string(),
-        "file_url": format!("{url}{}/{}", path(id), file.file),
+        id_name(id): id.to_string(),
+        "file_url": format!("{url}{}/share_files/{}", path(id), file.file),
     })
 }
 
@@ -47,7 +46,7 @@ pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let files = call.state.chat.group_files(&call.app, id).await?;
     let rows: Vec<Value> = files.iter().skip(skip).take(limit).map(|file| entity(&call, id, file)).collect();
     let count = rows.len();
-    Ok(Envelope::full(&call, &path(id)).data(rows).count(count).params().into_response())
+    Ok(answer(&call, id, "share_files").data(rows).count(count).params().into_response())
 }
 
 /// `POST /chatgroups/{group}/share_files`
@@ -67,7 +66,7 @@ pub(crate) async fn add(call: Call, body: Body) -> Answer {
         created: Millis(record.created),
     };
     act_on_one(&call, id, GroupAction::AddFile(file.clone())).await?;
-    Ok(Envelope::full(&call, &path(id)).data(entity(&call, id, &file)).into_response())
+    Ok(answer(&call, id, "share_files").data(entity(&call, id, &file)).into_response())
 }
 
 /// `GET /chatgroups/{group}/share_files/{file}`: the bytes, or for who wants JSON what is known of it.
@@ -77,7 +76,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let file = call.state.chat.group_file(&call.app, id, call.param("file")).await;
     let file = file.map_err(failure(&call, id))?;
     if call.request.header(header::ACCEPT.as_str()).is_some_and(|kinds| kinds.contains("application/json")) {
-        return Ok(Envelope::full(&call, &path(id)).data(entity(&call, id, &file)).into_response());
+        return Ok(answer(&call, id, "share_files").data(entity(&call, id, &file)).into_response());
     }
     let record = call.state.chat.file(&call.app, &file.file).await?.ok_or_else(ApiError::not_found)?;
     download::content(&call, &record).await
@@ -88,6 +87,6 @@ pub(crate) async fn remove(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     let file = call.param("file").to_owned();
     act_on_one(&call, id, GroupAction::RemoveFile(file.clone())).await?;
-    let data = json!({ "group_id": id.to_string(), "file_id": file, "result": true });
-    Ok(Envelope::full(&call, &path(id)).data(data).into_response())
+    let data = json!({ id_name(id): id.to_string(), "file_id": file, "result": true });
+    Ok(answer(&call, id, "share_files").data(data).into_response())
 }

@@ -65,7 +65,7 @@ pub(crate) async fn invite(call: Call, body: Body) -> Answer {
             })
         })
         .collect();
-    Ok(Envelope::full(&call, &format!("/chatgroups/{id}/invite")).data(rows).into_response())
+    Ok(super::answer(&call, id, "invite").data(rows).into_response())
 }
 
 /// `POST /chatgroups/{group}/apply`

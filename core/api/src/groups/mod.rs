@@ -1,4 +1,5 @@
-//! Groups: what they are, who is in, who may do what.
+//! Groups: what they are, who is in, who may do what. Rooms are managed by the same functions; what is theirs alone is in
+//! `rooms`.
 
 pub(crate) mod create;
 pub(crate) mod details;
@@ -10,42 +11,64 @@ pub(crate) mod members;
 pub(crate) mod speech;
 pub(crate) mod update;
 
-use crate::{call::Call, error::ApiError, people::device};
+use crate::{call::Call, envelope::Envelope, error::ApiError, people::device};
 use meridian_chat::{Actor, ChatError, GroupAction, GroupEntry, Identity, MucError, Outcome, Role};
 use meridian_types::{MucId, MucKind, UserName};
 use serde_json::{Map, Value, json};
 
 pub(crate) type Fields = Map<String, Value>;
 
-/// The group that the path names.
-fn group_id(call: &Call) -> Result<MucId, ApiError> {
-    let text = call.param("group");
-    let id = MucId::parse(text).filter(|id| id.kind() == MucKind::Group);
+/// What the path names, and whether these are groups or rooms.
+fn named(call: &Call) -> (&str, MucKind) {
+    match call.request.params.has("room") {
+        true => (call.param("room"), MucKind::Room),
+        false => (call.param("group"), MucKind::Group),
+    }
+}
+
+/// The group or room that the path names.
+pub(crate) fn group_id(call: &Call) -> Result<MucId, ApiError> {
+    let (text, kind) = named(call);
+    let id = MucId::parse(text).filter(|id| id.kind() == kind);
     id.ok_or_else(|| ApiError::group_not_found(text))
 }
 
+/// The path of a group or room, as answers repeat it.
+fn path(id: MucId) -> String {
+    match id.kind() {
+        MucKind::Room => format!("/chatrooms/{id}"),
+        _ => format!("/chatgroups/{id}"),
+    }
+}
+
+/// The usual envelope of an answer about something of a group or room.
+fn answer<'c>(call: &'c Call, id: MucId, what: &str) -> Envelope<'c> {
+    Envelope::full(call, &format!("{}/{what}", path(id)))
+}
+
 /// The user who calls; `None` for the app.
-fn asker(call: &Call) -> Option<&UserName> {
+pub(crate) fn asker(call: &Call) -> Option<&UserName> {
     match &call.caller {
         Some(Identity::User(user)) => Some(user),
         _ => None,
     }
 }
 
-fn actor(call: &Call) -> Actor {
+pub(crate) fn actor(call: &Call) -> Actor {
     Actor { user: asker(call).cloned(), device: device(call) }
 }
 
-/// An error in the words for groups.
-fn failure(call: &Call, id: MucId) -> impl Fn(ChatError) -> ApiError {
+/// An error in the words for groups or rooms.
+pub(crate) fn failure(call: &Call, id: MucId) -> impl Fn(ChatError) -> ApiError {
     let by_user = asker(call).is_some();
-    move |error| match error {
-        ChatError::Muc(error) => ApiError::from_group(&error, &id.to_string(), by_user),
-        other => other.into(),
+    move |error| match (error, id.kind()) {
+        (ChatError::Muc(error), MucKind::Room) => ApiError::from_room(&error, &id.to_string(), by_user),
+        (ChatError::Muc(error), _) => ApiError::from_group(&error, &id.to_string(), by_user),
+        (other, _) => other.into(),
     }
 }
 
-async fn act(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<Outcome>, ApiError> {
+pub(crate) async fn act(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<Outcome>, ApiError> {
     let acted = call.state.chat.manage_group(&call.app, id, actor(call), action).await;
     acted.map_err(failure(call, id))
 }
@@ -76,8 +99,8 @@ async fn act_on_some(call: &Call, id: MucId, action: GroupAction) -> Result<Vec<
     }
 }
 
-/// A group as the caller sees it.
-async fn seen(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
+/// A group or room as the caller sees it.
+pub(crate) async fn seen(call: &Call, id: MucId) -> Result<GroupEntry, ApiError> {
     call.state.chat.group(&call.app, id, asker(call)).await.map_err(failure(call, id))
 }
 
@@ -123,29 +146,53 @@ fn is_list(call: &Call, name: &str) -> bool {
     call.param(name).contains(',')
 }
 
+/// How batches say what they did, and to what; the name of an id differs from place to place.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    action: &'static str,
+    id: &'static str,
+    place: &'static str,
+}
+
+impl Terms {
+    /// Of members.
+    fn of_members(action: &'static str, id: MucId) -> Self {
+        let name = if id.kind() == MucKind::Room { "id" } else { "groupid" };
+        Self { action, id: name, place: "group" }
+    }
+
+    /// Of block lists and allow lists.
+    fn of_lists(action: &'static str, id: MucId) -> Self {
+        match id.kind() {
+            MucKind::Room => Self { action, id: "chatroomid", place: "chatroom" },
+            _ => Self::of_members(action, id),
+        }
+    }
+}
+
 /// What became of somebody, as batches say it.
-fn result(action: &str, id: MucId, outcome: &Outcome) -> Value {
+fn result(terms: Terms, id: MucId, outcome: &Outcome) -> Value {
     let mut row = json!({
         "result": outcome.error.is_none(),
-        "action": action,
+        "action": terms.action,
         "user": outcome.user.as_str(),
-        "groupid": id.to_string(),
+        terms.id: id.to_string(),
     });
     if let Some(error) = &outcome.error {
-        row["reason"] = reason(error, id).into();
+        row["reason"] = reason(error, id, terms.place).into();
     }
     row
 }
 
-fn reason(error: &MucError, id: MucId) -> String {
+fn reason(error: &MucError, id: MucId, place: &str) -> String {
     match error {
-        MucError::NotMember { user } => format!("user: {user} doesn't exist in group: {id}"),
+        MucError::NotMember { user } => format!("user: {user} doesn't exist in {place}: {id}"),
         other => ApiError::from_group(other, &id.to_string(), false).description.into_owned(),
     }
 }
 
-fn results(action: &str, id: MucId, outcomes: &[Outcome]) -> Vec<Value> {
-    outcomes.iter().map(|outcome| result(action, id, outcome)).collect()
+fn results(terms: Terms, id: MucId, outcomes: &[Outcome]) -> Vec<Value> {
+    outcomes.iter().map(|outcome| result(terms, id, outcome)).collect()
 }
 
 /// One person's result: clients take the first of a list, the server's callers an object.
@@ -157,7 +204,11 @@ fn single(call: &Call, rows: Vec<Value>) -> Value {
 }
 
 /// A text of at most so many characters.
-fn limited<'f>(fields: &'f Fields, names: &[&str], limit: usize) -> Result<Option<&'f str>, ApiError> {
+pub(crate) fn limited<'f>(
+    fields: &'f Fields,
+    names: &[&str],
+    limit: usize,
+) -> Result<Option<&'f str>, ApiError> {
     for name in names {
         if let Some(text) = crate::body_reader::text(fields, name)? {
             if text.chars().count() > limit {

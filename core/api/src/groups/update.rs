@@ -3,7 +3,7 @@
 use super::{
     Fields, act, actor,
     create::{AVATAR, CUSTOM, DESCRIPTION, NAME},
-    failure, group_id, limited, switch,
+    failure, group_id, limited, path, switch,
 };
 use crate::{
     body_reader::{self, SMALL},
@@ -15,7 +15,7 @@ use crate::{
 };
 use http::StatusCode;
 use meridian_chat::{ChatError, GroupAction, GroupChanges, MucError};
-use meridian_types::UserName;
+use meridian_types::{MucId, MucKind, UserName};
 use serde_json::json;
 
 const FIELDS: [&str; 14] = [
@@ -40,34 +40,45 @@ pub(crate) async fn update(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SMALL, call.state.config.body_deadline).await?;
     let id = group_id(&call)?;
     if let Some(owner) = body_reader::text(&fields, "newowner")? {
-        let owner = UserName::parse(owner).map_err(|error| ApiError::user_name(owner, error))?;
-        let action = GroupAction::Transfer(owner.clone());
-        let done = call.state.chat.manage_group(&call.app, id, actor(&call), action).await;
-        done.map_err(|error| match error {
-            ChatError::Muc(MucError::NotMember { user }) if user == owner => {
-                ApiError::forbidden(format!("user: {user} doesn't exist in group: {id}"))
-            }
-            other => failure(&call, id)(other),
-        })?;
-        return Ok(answer(&call).data(json!({ "newowner": true })).into_response());
+        return transfer(&call, id, owner).await;
     }
-    let unknown: Vec<&str> =
-        fields.keys().map(String::as_str).filter(|name| !FIELDS.contains(name)).take(10).collect();
-    if !unknown.is_empty() {
-        let text: String = unknown.join(", ").chars().take(200).collect();
-        let text = format!("some of [{text}] are not valid fields");
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", text));
-    }
+    check_known(&fields, &FIELDS)?;
     act(&call, id, GroupAction::Update(read(&fields)?)).await?;
     let done: Fields = fields.keys().map(|name| (name.clone(), true.into())).collect();
-    Ok(answer(&call).data(done).into_response())
+    Ok(answer(&call, id).data(done).into_response())
 }
 
-fn answer(call: &Call) -> Envelope<'_> {
-    Envelope::full(call, &format!("/chatgroups/{}", call.param("group")))
+/// Gives a group or room to another of its members.
+pub(crate) async fn transfer(call: &Call, id: MucId, owner: &str) -> Answer {
+    let owner = UserName::parse(owner).map_err(|error| ApiError::user_name(owner, error))?;
+    let action = GroupAction::Transfer(owner.clone());
+    let done = call.state.chat.manage_group(&call.app, id, actor(call), action).await;
+    done.map_err(|error| match error {
+        ChatError::Muc(MucError::NotMember { user }) if user == owner => {
+            ApiError::forbidden(format!("user: {user} doesn't exist in group: {id}"))
+        }
+        other => failure(call, id)(other),
+    })?;
+    Ok(answer(call, id).data(json!({ "newowner": true })).into_response())
 }
 
-fn read(fields: &Fields) -> Result<GroupChanges, ApiError> {
+/// Refuses what cannot be set.
+pub(crate) fn check_known(fields: &Fields, known: &[&str]) -> Result<(), ApiError> {
+    let unknown: Vec<&str> =
+        fields.keys().map(String::as_str).filter(|name| !known.contains(name)).take(10).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let text: String = unknown.join(", ").chars().take(200).collect();
+    let text = format!("some of [{text}] are not valid fields");
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", text))
+}
+
+pub(crate) fn answer(call: &Call, id: MucId) -> Envelope<'_> {
+    Envelope::full(call, &path(id))
+}
+
+pub(crate) fn read(fields: &Fields) -> Result<GroupChanges, ApiError> {
     let text = |names: &[&str], limit| -> Result<Option<String>, ApiError> {
         Ok(limited(fields, names, limit)?.map(str::to_owned))
     };
@@ -96,8 +107,11 @@ fn read(fields: &Fields) -> Result<GroupChanges, ApiError> {
 pub(crate) async fn destroy(call: Call, _body: Body) -> Answer {
     let id = group_id(&call)?;
     act(&call, id, GroupAction::Destroy).await?;
-    let id = id.to_string();
-    Ok(answer(&call).data(json!({ "success": true, "groupid": id, "id": id })).into_response())
+    let mut data = json!({ "success": true, "id": id.to_string() });
+    if id.kind() == MucKind::Group {
+        data["groupid"] = id.to_string().into();
+    }
+    Ok(answer(&call, id).data(data).into_response())
 }
 
 /// `POST /chatgroups/{group}/disable`
@@ -111,6 +125,7 @@ pub(crate) async fn enable(call: Call, _body: Body) -> Answer {
 }
 
 async fn set_disabled(call: &Call, disabled: bool) -> Answer {
-    act(call, group_id(call)?, GroupAction::Disable(disabled)).await?;
-    Ok(answer(call).data(json!({ "disabled": disabled })).into_response())
+    let id = group_id(call)?;
+    act(call, id, GroupAction::Disable(disabled)).await?;
+    Ok(answer(call, id).data(json!({ "disabled": disabled })).into_response())
 }

@@ -12,7 +12,7 @@ use crate::{
     service::Body,
 };
 use meridian_chat::{RecallOutcome, RecallRequest, Target};
-use meridian_types::{MessageId, MucId, UserName};
+use meridian_types::{MessageId, MucId, MucKind, UserName};
 use serde_json::{Map, Value, json};
 
 /// Recalls of one call; so many fit in the size limit of a body anyway.
@@ -72,7 +72,7 @@ impl Order {
         let chat_type = match body_reader::text(fields, "chat_type")? {
             Some("chat") => "chat",
             Some("groupchat") => "groupchat",
-            Some("chatroom") => return Err(ApiError::not_implemented("recalling in rooms")),
+            Some("chatroom") => "chatroom",
             _ => {
                 return Err(ApiError::illegal_argument(
                     "chat_type can only be 'chat', 'groupchat' or 'chatroom'",
@@ -85,8 +85,8 @@ impl Order {
             _ => return Err(ApiError::illegal_argument("msg_id is required")),
         };
         let to_text = match fields.get("to") {
-            // Ids of groups are also written as numbers.
-            Some(Value::Number(number)) if chat_type == "groupchat" => number.to_string(),
+            // Ids of groups and rooms are also written as numbers.
+            Some(Value::Number(number)) if chat_type != "chat" => number.to_string(),
             _ => body_reader::text(fields, "to")?.unwrap_or_default().to_owned(),
         };
         if to_text.is_empty() {
@@ -100,7 +100,10 @@ impl Order {
     async fn run(&self, call: &Call) -> Result<&'static str, ApiError> {
         let to = match self.chat_type {
             "chat" => UserName::parse(&self.to_text).ok().map(Target::User),
-            _ => MucId::parse(&self.to_text).map(Target::Muc),
+            chat_type => {
+                let is_wanted = |id: &MucId| (id.kind() == MucKind::Room) == (chat_type == "chatroom");
+                MucId::parse(&self.to_text).filter(is_wanted).map(Target::Muc)
+            }
         };
         let Some(to) = to else { return word(RecallOutcome::NoConversation) };
         let Ok(id) = self.id_text.parse() else {
@@ -147,7 +150,8 @@ mod tests {
         assert_eq!(status(json!({"to": "bob", "chat_type": "chat"})), 400);
         assert_eq!(status(json!({"msg_id": "1", "to": "bob"})), 400);
         assert_eq!(status(json!({"msg_id": "1", "to": "bob", "chat_type": "x"})), 400);
-        assert_eq!(status(json!({"msg_id": "1", "to": "1", "chat_type": "chatroom"})), 501);
+        let order = read(json!({"msg_id": "1", "to": 7, "chat_type": "chatroom"})).unwrap();
+        assert_eq!((order.chat_type, order.to_text.as_str()), ("chatroom", "7"));
         let order = read(json!({"msg_id": "1", "to": "7", "chat_type": "groupchat"})).unwrap();
         assert_eq!(order.chat_type, "groupchat");
         let order = read(json!({"msg_id": "1", "to": 7, "chat_type": "groupchat"})).unwrap();

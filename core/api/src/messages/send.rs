@@ -1,4 +1,5 @@
-//! Sends to users and groups: `POST /messages/users`, `/chatgroups`, `/chatgroups/users`, and the older `POST /messages`.
+//! Sends to users, groups and rooms: `POST /messages/users`, `/chatgroups`, `/chatrooms`, to some of their members under
+//! `/users`, and the older `POST /messages`.
 
 use super::body::Draft;
 use crate::{
@@ -19,8 +20,8 @@ use std::collections::HashSet;
 
 const MAX_TARGETS: usize = 600;
 const MAX_GROUPS: usize = 3;
+const MAX_ROOMS: usize = 10;
 const MAX_MEMBERS: usize = 20;
-const GROUPS_RATE: &str = "messages-groups";
 /// Sends of one call that run at once: enough to fill a group commit, small beside the queues of the writers.
 const PARALLEL: usize = 64;
 /// The end of the year 9999, in milliseconds.
@@ -28,7 +29,7 @@ const LAST_TIME: u64 = 253_402_300_799_999;
 /// Who sends when the caller does not say.
 pub(crate) const DEFAULT_SENDER: &str = "admin";
 
-type Fields = Map<String, Value>;
+pub(super) type Fields = Map<String, Value>;
 
 /// A send as asked.
 #[derive(Debug)]
@@ -36,9 +37,10 @@ struct Order {
     from: UserName,
     /// Each with the text that the caller used.
     to: Vec<(String, Target)>,
-    /// Only these members of a group.
+    /// Only these members of a group or room.
     only: Vec<UserName>,
     draft: Draft,
+    priority: Priority,
     sync_device: bool,
     online_only: bool,
     at: Option<Millis>,
@@ -60,13 +62,30 @@ pub(crate) async fn send_to_groups(call: Call, body: Body) -> Answer {
 
 /// `POST /messages/chatgroups/users`: to some members of one group.
 pub(crate) async fn send_to_members(call: Call, body: Body) -> Answer {
+    send_to_some(&call, body, Kind::Groups, "/messages/chatgroups/users").await
+}
+
+/// `POST /messages/chatrooms`
+pub(crate) async fn send_to_rooms(call: Call, body: Body) -> Answer {
     let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
-    let mut order = order(&fields, ("to", Kind::Groups), draft(&fields)?)?;
+    let order = order(&fields, ("to", Kind::Rooms), draft(&fields)?)?;
+    give(&call, "/messages/chatrooms", order).await
+}
+
+/// `POST /messages/chatrooms/users`: to some members of one room.
+pub(crate) async fn send_in_room(call: Call, body: Body) -> Answer {
+    send_to_some(&call, body, Kind::Rooms, "/messages/chatrooms/users").await
+}
+
+async fn send_to_some(call: &Call, body: Body, kind: Kind, path: &str) -> Answer {
+    let fields = body_reader::object(body, SEND, call.state.config.body_deadline).await?;
+    let mut order = order(&fields, ("to", kind), draft(&fields)?)?;
     if order.to.len() != 1 {
-        return Err(ApiError::illegal_argument("to must be a list of one group"));
+        let what = if kind == Kind::Rooms { "room" } else { "group" };
+        return Err(ApiError::illegal_argument(format!("to must be a list of one {what}")));
     }
     order.only = names(fields.get("users"), "users", MAX_MEMBERS)?;
-    give(&call, "/messages/chatgroups/users", order).await
+    give(call, path, order).await
 }
 
 fn draft(fields: &Fields) -> Result<Draft, ApiError> {
@@ -89,6 +108,17 @@ async fn give(call: &Call, path: &str, order: Order) -> Answer {
 enum Kind {
     Users,
     Groups,
+    Rooms,
+}
+
+impl Kind {
+    fn rate(self) -> &'static str {
+        match self {
+            Self::Users => "messages-users",
+            Self::Groups => "messages-groups",
+            Self::Rooms => "messages-rooms",
+        }
+    }
 }
 
 /// `POST /messages`, with the ids only when `useMsgId=true`.
@@ -97,7 +127,7 @@ pub(crate) async fn send_legacy(call: Call, body: Body) -> Answer {
     let targets = match body_reader::text(&fields, "target_type")? {
         Some("users") => Kind::Users,
         Some("chatgroups") => Kind::Groups,
-        Some("chatrooms") => return Err(ApiError::not_implemented("sending to rooms")),
+        Some("chatrooms") => Kind::Rooms,
         _ => {
             let text = "target_type can only be 'users' or 'chatgroups' or 'chatrooms'";
             return Err(ApiError::illegal_argument(text));
@@ -109,8 +139,8 @@ pub(crate) async fn send_legacy(call: Call, body: Body) -> Answer {
     let kind =
         body_reader::text(message, "type")?.ok_or_else(|| ApiError::illegal_argument("type is required"))?;
     let order = order(&fields, ("target", targets), Draft::parse(kind, message, fields.get("ext"))?)?;
-    if targets == Kind::Groups
-        && let Some(group) = Group::named(GROUPS_RATE)
+    if targets != Kind::Users
+        && let Some(group) = Group::named(targets.rate())
     {
         // The route itself counts as a message to users.
         call.charge(group, 1).await?;
@@ -140,10 +170,23 @@ fn order(fields: &Fields, (name, kind): (&str, Kind), draft: Draft) -> Result<Or
         to: receivers(fields, name, kind)?,
         only: Vec::new(),
         draft,
+        priority: if kind == Kind::Rooms { priority(fields)? } else { Priority::default() },
         sync_device: body_reader::flag(fields, "sync_device")?,
         online_only,
         at: time(fields)?,
     })
+}
+
+/// What of a room's messages is left out first.
+pub(super) fn priority(fields: &Fields) -> Result<Priority, ApiError> {
+    match body_reader::text(fields, "chatroom_msg_level")? {
+        None | Some("normal") => Ok(Priority::Normal),
+        Some("high") => Ok(Priority::High),
+        Some("low") => Ok(Priority::Low),
+        Some(_) => {
+            Err(ApiError::illegal_argument("chatroom_msg_level can only be 'high', 'normal' or 'low'"))
+        }
+    }
 }
 
 /// The time to record, if the caller gives one.
@@ -171,6 +214,7 @@ fn receivers(fields: &Fields, name: &str, kind: Kind) -> Result<Vec<(String, Tar
     let (what, limit) = match kind {
         Kind::Users => ("users", MAX_TARGETS),
         Kind::Groups => ("groups", MAX_GROUPS),
+        Kind::Rooms => ("rooms", MAX_ROOMS),
     };
     let Some(targets) = fields.get(name).and_then(Value::as_array).filter(|targets| !targets.is_empty())
     else {
@@ -185,15 +229,16 @@ fn receivers(fields: &Fields, name: &str, kind: Kind) -> Result<Vec<(String, Tar
         let text = match (target, kind) {
             (Value::String(text), _) => text.clone(),
             // Ids of groups are also written as numbers.
-            (Value::Number(number), Kind::Groups) => number.to_string(),
+            (Value::Number(number), Kind::Groups | Kind::Rooms) => number.to_string(),
             _ => return Err(ApiError::illegal_argument(format!("{name} must be strings"))),
         };
         let target = match kind {
             Kind::Users => {
                 Target::User(UserName::parse(&text).map_err(|error| ApiError::user_name(&text, error))?)
             }
-            Kind::Groups => {
-                let id = MucId::parse(&text).filter(|id| id.kind() != MucKind::Room);
+            Kind::Groups | Kind::Rooms => {
+                let is_wanted = |id: &MucId| (id.kind() == MucKind::Room) == (kind == Kind::Rooms);
+                let id = MucId::parse(&text).filter(is_wanted);
                 Target::Muc(id.ok_or_else(|| ApiError::group_not_found(&text))?)
             }
         };
@@ -212,7 +257,7 @@ struct Sent {
 
 fn send_error(error: ChatError, to: &str, only: &[UserName]) -> ApiError {
     match error {
-        // The app may write to every group: those who are named are not in.
+        // The app may write to every group and room: those who are named are not in.
         ChatError::Muc(MucError::NotPermitted { .. }) => ApiError::not_members(only),
         ChatError::Muc(error) => ApiError::from_group(&error, to, false),
         other => other.into(),
@@ -221,15 +266,16 @@ fn send_error(error: ChatError, to: &str, only: &[UserName]) -> ApiError {
 
 /// Sends to everybody. An error only when nobody was reached: what was sent cannot be taken back.
 async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
-    let rate = match order.to.first() {
-        Some((_, Target::Muc(_))) => GROUPS_RATE,
-        _ => "messages-users",
+    let kind = match order.to.first() {
+        Some((_, Target::Muc(id))) if id.kind() == MucKind::Room => Kind::Rooms,
+        Some((_, Target::Muc(_))) => Kind::Groups,
+        _ => Kind::Users,
     };
-    if let Some(group) = Group::named(rate) {
+    if let Some(group) = Group::named(kind.rate()) {
         let extra = u32::try_from(order.to.len() - 1).unwrap_or(u32::MAX);
         call.charge(group, extra).await?;
     }
-    let Order { from, to, only, draft, sync_device, online_only, at } = order;
+    let Order { from, to, only, draft, priority, sync_device, online_only, at } = order;
     let (from, draft, only) = (&from, &draft, &only);
     let mut outcomes = stream::iter(to)
         .map(|(text, to)| async move {
@@ -240,6 +286,8 @@ async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
                 body: draft.encode(from, &to),
                 to,
                 only: only.clone(),
+                priority,
+                is_broadcast: false,
                 sync_device,
                 online_only,
                 at,
