@@ -15,8 +15,8 @@ const CHECKS = ['not_a_server_error', 'status_code_conformance', 'content_type_c
 const PEOPLE = ['alice', 'bob', 'carol'];
 const GROUPS = ['1001', '1002'];
 
-/** The description, with these people as examples of names, and without what is not below the app. */
-function prepared(description, thread) {
+/** The description, with these people, thread and room as examples of names, and without what is not below the app. */
+function prepared(description, { thread, room }) {
   const document = JSON.parse(description);
   document.paths = Object.fromEntries(Object.entries(document.paths).filter(([, item]) => !item.servers));
   const visit = (value) => {
@@ -26,6 +26,7 @@ function prepared(description, thread) {
         if (['username', 'peer', 'member'].includes(parameter.name)) parameter.schema = { enum: PEOPLE };
         if (parameter.name === 'group') parameter.schema = { enum: GROUPS };
         if (parameter.name === 'thread') parameter.schema = { enum: [thread] };
+        if (parameter.name === 'room') parameter.schema = { enum: [room] };
       }
     }
     for (const name of ['usernames', 'targets', 'check_list', 'to', 'target']) {
@@ -54,10 +55,12 @@ function prepared(description, thread) {
     });
     const begun = { group_id: GROUPS[0], msg_id: said.data[GROUPS[0]], name: 'T', owner: PEOPLE[0] };
     const thread = (await app.ok('POST', '/thread', { body: begun })).data.thread_id;
+    const open = { name: 'R', description: '', owner: PEOPLE[0], members: PEOPLE.slice(1) };
+    const room = (await app.ok('POST', '/chatrooms', { body: open })).data.id;
     const described = await fetch(`${server.rest}/openapi.json`);
     if (described.status !== 200) throw new Error(`/openapi.json: ${described.status}`);
     const file = path.join(folder, 'openapi.json');
-    fs.writeFileSync(file, JSON.stringify(prepared(await described.text(), thread)));
+    fs.writeFileSync(file, JSON.stringify(prepared(await described.text(), { thread, room })));
     const token = await app.token();
     const run = (...which) => new Promise((resolve) => {
       const fuzzing = spawn(command, [
