@@ -7,6 +7,7 @@ mod messages;
 mod metrics;
 mod people;
 mod pipeline;
+mod rooms;
 mod server;
 mod threads;
 mod tokens;
