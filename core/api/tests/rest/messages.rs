@@ -143,8 +143,8 @@ async fn the_older_send_answers_success_or_ids() {
     let json = server.post("/messages", body("users")).await.ok();
     assert_eq!((&json["data"], &json["path"]), (&json!({"bob": "success"}), &json!("/messages")));
     assert!(id_of(&server.post("/messages?useMsgId=true", body("users")).await.ok(), "bob") > 0);
-    server.post("/messages", body("chatrooms")).await.is_error(501, "not_implemented", "");
-    server.post("/messages", body("chatrooms")).await.is_error(501, "not_implemented", "");
+    let no_room = "do not find this group: bob";
+    server.post("/messages", body("chatrooms")).await.is_error(404, "service_resource_not_found", no_room);
     let text = "target_type can only be 'users' or 'chatgroups' or 'chatrooms'";
     server.post("/messages", body("x")).await.is_error(400, "illegal_argument", text);
 }

@@ -58,9 +58,10 @@ async fn tokens_are_asked_for() {
 #[tokio::test]
 async fn routes_that_are_not_built_say_so_after_the_checks() {
     let server = Server::start().await;
-    server.get("/chatrooms").await.is_error(501, "not_implemented", "GET /{org}/{app}/chatrooms");
-    server.call(Method::GET, "/chatrooms", None, None).await.is_error(401, "unauthorized", EXPIRED);
-    let request = Request::get("/demo/none/chatrooms").body(whole("")).unwrap();
+    let path = "/callbacks/storage/info";
+    server.get(path).await.is_error(501, "not_implemented", "GET /{org}/{app}/callbacks/storage/info");
+    server.call(Method::GET, path, None, None).await.is_error(401, "unauthorized", EXPIRED);
+    let request = Request::get("/demo/none/callbacks/storage/info").body(whole("")).unwrap();
     server.raw(request).await.is_error(404, "organization_application_not_found", "");
 }
 
