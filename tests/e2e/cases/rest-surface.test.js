@@ -70,7 +70,7 @@ test('an unknown app, an unknown path and a wrong method', async () => {
 
 test('a documented route that is not built yet answers 501 in the error shape', async () => {
   const app = await newApp();
-  const { status, body } = await app.call('GET', '/chatrooms');
+  const { status, body } = await app.call('GET', '/callbacks/storage/info');
   assert.equal(status, 501);
   for (const field of ['error', 'exception', 'error_description']) assert.equal(typeof body[field], 'string');
   assert.equal(typeof body.timestamp, 'number');
