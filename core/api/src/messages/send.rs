@@ -280,8 +280,6 @@ async fn deliver(call: &Call, order: Order) -> Result<Sent, ApiError> {
     let mut outcomes = stream::iter(to)
         .map(|(text, to)| async move {
             let message = OutgoingMessage {
-                priority: Priority::Normal,
-                is_broadcast: false,
                 from: from.clone(),
                 body: draft.encode(from, &to),
                 to,
