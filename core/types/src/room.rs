@@ -4,7 +4,7 @@
 use crate::{
     Audience, ConversationKey, Entry, EntryKind, Millis, MucId, Notice, UserName,
     msync::{KeyValue, Meta, key_value::Value},
-    notice::{MucChange, MucNotice},
+    notice::MucChange,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -201,11 +201,10 @@ impl RoomNews {
 /// Who reads an entry otherwise than the others: who did it, and whom it is about.
 fn note_concerned(entry: &Entry, concerned: &mut HashSet<UserName>) {
     concerned.insert(entry.sender.clone());
-    if let Some(Notice::Muc(MucNotice { change, .. })) = Notice::of(entry) {
-        match change {
-            MucChange::Joined { people, .. } | MucChange::Removed { people, .. } => concerned.extend(people),
-            _ => {}
-        }
+    if let Some(Notice::Muc(notice)) = Notice::of(entry)
+        && let MucChange::Joined { people, .. } | MucChange::Removed { people, .. } = notice.change
+    {
+        concerned.extend(people);
     }
 }
 

@@ -41,7 +41,7 @@ test('people come in, talk and go', async () => {
   await say(alice, roomId, 'before bob');
   const joined = await bob.conn.joinChatRoom({ roomId, ext: 'hey' });
   assert.deepEqual([joined.data.id, joined.data.action, joined.data.result], [roomId, 'apply', true]);
-  assert.deepEqual([joined.data.info.memberCount ?? joined.data.info.member_count, joined.data.user], [2, 'bob']);
+  assert.deepEqual([joined.data.info.memberCount, joined.data.info.muteExpireTimestamp, joined.data.user], [2, -1, 'bob']);
   assert.equal((await heard(bob, 'before bob')).chatType, 'chatRoom');
   const came = await told(alice, 'memberPresence', ({ from }) => from === 'bob');
   assert.deepEqual([came.id, came.memberCount, came.ext], [roomId, 2, 'hey']);
@@ -120,7 +120,7 @@ test('roles, mutes and lists of a room', async () => {
   await carol.conn.leaveChatRoom({ roomId: chatRoomId });
   const again = await carol.conn.joinChatRoom({ roomId: chatRoomId });
   const { info } = again.data;
-  assert.ok((info.muteDuration ?? info.mute_duration) > 0, JSON.stringify(info));
+  assert.ok(info.muteExpireTimestamp > Date.now(), JSON.stringify(info));
   await bob.conn.unmuteChatRoomMember({ chatRoomId, username: 'carol' });
   assert.equal((await told(carol, 'unmuteMember')).userId, 'carol');
 
@@ -139,7 +139,7 @@ test('roles, mutes and lists of a room', async () => {
   await told(carol, 'unmuteAllMembers');
 
   await alice.conn.removeChatRoomAdmin({ chatRoomId, username: 'bob' });
-  assert.equal((await told(carol, 'removeAdmin')).userId, 'bob');
+  await told(carol, 'removeAdmin');
   await rejected(bob.conn.removeChatRoomMember({ chatRoomId, username: 'carol' }), 603);
   await alice.conn.removeChatRoomMember({ chatRoomId, username: 'carol' });
   assert.equal((await told(carol, 'removeMember')).id, chatRoomId);

@@ -375,7 +375,7 @@ async fn announcements(world: &World) {
     assert_eq!(world.ok(App, "GET", &path, Value::Null).await["data"], json!({"announcement": "hi"}));
     let long = bad("announcement is longer than 512 characters");
     world.fails((App, "POST", &path), json!({"announcement": "x".repeat(513)}), long).await;
-    refused(world, (Bob, "POST", &path), json!({"announcement": "x"}), NO_RIGHT).await;
+    refused(world, (Bob, "POST", &path), json!({"announcement": "x"}), STRANGER).await;
     world.ok(App, "DELETE", &format!("/chatrooms/{id}"), Value::Null).await;
 }
 

@@ -130,7 +130,7 @@ impl Inner {
             Ok(_) | Err(ChatError::Muc(MucError::AlreadyMember { .. })) => {}
             Err(error) => return Err(error),
         }
-        reading.is_in(room);
+        reading.finds(room);
         let info = self.info(app, room).await?;
         self.standing_of(app, &info, user).await
     }

@@ -32,7 +32,7 @@ impl Manage {
         match (role, on) {
             // An admin of a room who is away.
             (Role::Outsider, false) if standing.is_admin => {
-                draft.delete_muc_relation(&ADMIN, id, user.as_str())
+                draft.delete_muc_relation(&ADMIN, id, user.as_str());
             }
             (Role::Outsider, _) => return Err(MucError::NotMember { user: user.clone() }.into()),
             (Role::Owner | Role::App, _) => return Err(MucError::Owner.into()),

@@ -129,7 +129,7 @@ impl Inner {
     pub(crate) async fn follow_rooms(&self, tenant: TenantId, user: &UserName) -> meridian_ports::Result<()> {
         let reading = self.hub.read_rooms(tenant, user);
         let rooms = self.room_ids(tenant, user).await?;
-        reading.are_all(&rooms);
+        reading.finds_all(&rooms);
         Ok(())
     }
 

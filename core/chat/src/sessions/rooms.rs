@@ -161,7 +161,7 @@ pub(crate) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Surely in that room.
-    pub(crate) fn is_in(self, room: MucId) {
+    pub(crate) fn finds(self, room: MucId) {
         let mut state = self.rooms.state();
         if state.people.get(&self.person).is_some_and(|followed| !followed.went.contains(&room)) {
             state.follow((self.person.0, room), &self.person.1);
@@ -169,7 +169,7 @@ impl Reading<'_> {
     }
 
     /// These are all.
-    pub(crate) fn are_all(self, rooms: &[MucId]) {
+    pub(crate) fn finds_all(self, rooms: &[MucId]) {
         let mut state = self.rooms.state();
         let Some(followed) = state.people.get(&self.person) else { return };
         let stays = |room: &&MucId| !followed.went.contains(*room);
@@ -419,14 +419,14 @@ mod tests {
         let rooms = Rooms::default();
         let reading = rooms.read(TENANT, &name("ann"));
         hear(&rooms, removed("ann"));
-        reading.are_all(&[room()]);
+        reading.finds_all(&[room()]);
         assert!(members(&rooms).is_empty());
         let reading = rooms.read(TENANT, &name("ann"));
         hear(&rooms, joined(&["ann"]));
-        reading.are_all(&[]);
+        reading.finds_all(&[]);
         assert_eq!(members(&rooms), ["ann"]);
         let reading = rooms.read(TENANT, &name("ann"));
-        reading.are_all(&[]);
+        reading.finds_all(&[]);
         assert!(members(&rooms).is_empty());
     }
 

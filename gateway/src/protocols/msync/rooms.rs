@@ -75,11 +75,11 @@ pub(super) fn outcome(me: &Identity, request: RoomRequest, asked: Result<Standin
 pub(super) fn answer(me: &Identity, request: &RoomRequest, standing: &Standing) -> (u64, Vec<Meta>) {
     let now = now_ms();
     let RoomRequest::Join { room, .. } = request else { return (now, Vec::new()) };
-    // Milliseconds left; -1 when the person is not muted.
+    // In spite of its name the time at which it ends; -1 when the person is not muted.
     let muted = match standing.muted_until {
         0 => -1,
         // What a number of clients holds.
-        until => i64::try_from(until.saturating_sub(now)).unwrap_or(i64::MAX).min((1 << 53) - 1),
+        until => i64::try_from(until).unwrap_or(i64::MAX).min((1 << 53) - 1),
     };
     let info = json!({ me.user.as_str(): {
         "is_all_mute": standing.all_muted,
