@@ -128,6 +128,14 @@ impl State {
         }
     }
 
+    /// Forgets a person of whom there is nothing to remember.
+    fn tidy(&mut self, person: &Person) {
+        let is_empty = |followed: &Followed| followed.rooms.is_empty() && followed.readings == 0;
+        if self.people.get(person).is_some_and(is_empty) {
+            self.people.remove(person);
+        }
+    }
+
     fn drop_hall(&mut self, room: Room) {
         self.owing.remove(&room);
         for user in self.halls.remove(&room).map(|hall| hall.members).unwrap_or_default() {
@@ -189,6 +197,7 @@ impl Drop for Reading<'_> {
         if followed.readings == 0 {
             followed.came.clear();
             followed.went.clear();
+            state.tidy(&self.person);
         }
     }
 }
@@ -208,8 +217,10 @@ impl Rooms {
     /// The person has no device here any more.
     pub(crate) fn forget(&self, tenant: TenantId, user: &UserName) {
         let mut state = self.state();
-        let Some(followed) = state.people.remove(&(tenant, user.clone())) else { return };
-        followed.rooms.into_iter().for_each(|room| state.unfollow((tenant, room), user));
+        let Some(followed) = state.people.get_mut(&(tenant, user.clone())) else { return };
+        let rooms = std::mem::take(&mut followed.rooms);
+        rooms.into_iter().for_each(|room| state.unfollow((tenant, room), user));
+        state.tidy(&(tenant, user.clone()));
     }
 
     /// Takes in what has happened in a room. Gives those who are to be told of it by themselves: who is not in any more, and
@@ -427,6 +438,19 @@ mod tests {
         assert_eq!(members(&rooms), ["ann"]);
         let reading = rooms.read(TENANT, &name("ann"));
         reading.finds_all(&[]);
+        assert!(members(&rooms).is_empty());
+        assert!(rooms.state().people.is_empty(), "who is in no room takes no place");
+    }
+
+    #[test]
+    fn somebody_who_goes_and_comes_while_they_are_read_is_not_mixed_up() {
+        let rooms = Rooms::default();
+        let ann = name("ann");
+        let (first, second) = (rooms.read(TENANT, &ann), rooms.read(TENANT, &ann));
+        rooms.forget(TENANT, &ann);
+        first.finds_all(&[room()]);
+        hear(&rooms, removed("ann"));
+        second.finds_all(&[room()]);
         assert!(members(&rooms).is_empty());
     }
 
